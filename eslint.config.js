@@ -1,0 +1,105 @@
+import js from "@eslint/js";
+import jest from "eslint-plugin-jest";
+import { defineConfig } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+/** Who may import whom; the table with its reasons is in docs/architecture.md. */
+const otherService = {
+  group: ["@posthorn/api*", "@posthorn/emailer*", "@posthorn/logger*", "**/services/*"],
+  message: "Services never import each other.",
+};
+const deep = {
+  group: ["@posthorn/*/*", "**/packages/*"],
+  message: "Packages are entered through their index.ts.",
+};
+const forbid = (...names) => ({
+  group: names,
+  message: "Not in this room: see docs/architecture.md, Boundaries.",
+});
+const imports = (...patterns) => ({
+  "no-restricted-imports": ["error", { patterns: [deep, otherService, ...patterns] }],
+});
+
+const BROKER = ["amqplib", "amqplib/*"];
+const WEB = ["express", "express/*"];
+const MAIL = ["nodemailer", "nodemailer/*"];
+const LOG = ["winston", "winston-*"];
+
+export default defineConfig(
+  { ignores: ["node_modules/", ".posthorn/", "coverage/"] },
+  js.configs.recommended,
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      "@typescript-eslint/switch-exhaustiveness-check": "error",
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      "no-console": "error",
+      eqeqeq: "error",
+    },
+  },
+  {
+    files: ["packages/*/src/**/*.ts", "services/*/src/**/*.ts"],
+    ignores: ["packages/chassis/src/run-main.ts"],
+    rules: {
+      "no-restricted-globals": [
+        "error",
+        { name: "process", message: "Only run-main.ts touches the process." },
+      ],
+    },
+  },
+  {
+    files: ["packages/contract/src/**/*.ts"],
+    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL, ...LOG, "prom-client")),
+  },
+  {
+    files: ["packages/chassis/src/**/*.ts"],
+    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL, ...LOG)),
+  },
+  {
+    files: ["packages/chassis/src/amqp/*.ts"],
+    rules: imports(forbid("@posthorn/*", ...WEB, ...MAIL, ...LOG)),
+  },
+  {
+    files: ["packages/chassis/src/logger.ts"],
+    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL)),
+  },
+  { files: ["services/api/src/**/*.ts"], rules: imports(forbid(...BROKER, ...MAIL, ...LOG)) },
+  {
+    files: ["services/emailer/src/**/*.ts"],
+    rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
+  },
+  {
+    files: ["services/emailer/src/mail-transport.ts"],
+    rules: imports(forbid(...BROKER, ...WEB, ...LOG)),
+  },
+  {
+    files: ["services/logger/src/**/*.ts"],
+    rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
+  },
+  { files: ["services/logger/src/sinks.ts"], rules: imports(forbid(...BROKER, ...WEB, ...MAIL)) },
+  {
+    files: ["**/test/**/*.ts"],
+    plugins: { jest },
+    rules: {
+      ...jest.configs["flat/recommended"].rules,
+      "jest/expect-expect": "error",
+      "jest/no-disabled-tests": "error",
+      "jest/no-restricted-jest-methods": [
+        "error",
+        {
+          mock: "Real parts, or a function as an argument.",
+          doMock: "",
+          unstable_mockModule: "",
+          spyOn: "",
+        },
+      ],
+    },
+  },
+  {
+    files: ["**/*.js"],
+    languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } },
+  },
+  { files: ["scripts/**"], rules: { "no-console": "off" } },
+);
