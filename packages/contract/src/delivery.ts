@@ -1,0 +1,96 @@
+import { randomUUIDv7 } from "node:crypto";
+import { z } from "zod";
+import { attemptQueues, EMAILER_QUEUE } from "./topology.ts";
+
+const UUID_V7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+const EMAIL_ID = new RegExp(`^${UUID_V7}$`);
+const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{0,4})$`);
+
+/** The header that marks a message whose delivery may have been made before. */
+export const MAYBE_DUPLICATE = "x-maybe-duplicate";
+
+/** An email's id: UUID version 7 (RFC 9562 §5.7), its messageId. */
+export const emailIdSchema = z.string().regex(EMAIL_ID, "must be a UUID of version 7");
+
+/** A delivery's id, `emailId.recipientIndex.generation`; a replay is a new generation. */
+export const deliveryIdSchema = z
+  .string()
+  .regex(
+    DELIVERY_ID,
+    "must be an email's id, a recipient's index and a generation, with dots between",
+  );
+
+/** The parts of a delivery id. */
+export interface DeliveryId {
+  email: string;
+  recipient: number;
+  generation: number;
+}
+
+/** Writes a delivery id. */
+export function formatDeliveryId({ email, recipient, generation }: DeliveryId): string {
+  return `${email}.${recipient}.${generation}`;
+}
+
+/** Reads a delivery id; undefined when it is none. */
+export function parseDeliveryId(text: unknown): DeliveryId | undefined {
+  const [, email, recipient, generation] = DELIVERY_ID.exec(String(text)) ?? [];
+  return email === undefined
+    ? undefined
+    : { email, recipient: Number(recipient), generation: Number(generation) };
+}
+
+/** Whether a messageId is an email id of ours. */
+export function isEmailId(text: unknown): text is string {
+  return typeof text === "string" && EMAIL_ID.test(text);
+}
+
+/** Makes an email id, or an event's. */
+export function newEmailId(): string {
+  return randomUUIDv7();
+}
+
+/** The moment an email id was made, in milliseconds since the epoch. */
+export function timeOfEmailId(id: string): number {
+  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+}
+
+/** What a broker counted of a message, as far as it bears on attempts and crashes. */
+export interface Counted {
+  queue: string;
+  headers: Readonly<Record<string, unknown>>;
+  /** Such as `3.10.8`. */
+  brokerVersion: string;
+}
+
+/**
+ * Which attempt this delivery is, 1 for the first: the rung plus the times this queue dead-lettered the
+ * message by rejection. Counted by the broker, immune to clocks; a relay's outage consumes none.
+ */
+export function attemptOf({ queue, headers }: Counted, rungs: number): number {
+  const rung = [EMAILER_QUEUE, ...attemptQueues(rungs)].indexOf(queue);
+  return Math.max(0, rung) + 1 + rejections(headers, queue);
+}
+
+/**
+ * How often a consumer died or lost its connection with this message in its hands.
+ * From 4.0 on `x-delivery-count` goes along the ladder and counts rejections too; before, each queue counts anew.
+ */
+export function crashesOf({ headers, brokerVersion }: Counted): number {
+  const count = Number(headers["x-delivery-count"] ?? 0);
+  const carried = Number.parseInt(brokerVersion, 10) >= 4;
+  return Math.max(0, carried ? count - rejections(headers) : count);
+}
+
+/** What `x-death` says of rejections, in one queue or in all. */
+function rejections(headers: Readonly<Record<string, unknown>>, queue?: string): number {
+  const deaths = Array.isArray(headers["x-death"])
+    ? (headers["x-death"] as Record<string, unknown>[])
+    : [];
+  return deaths
+    .filter(
+      (death) =>
+        death["reason"] === "rejected" && (queue === undefined || death["queue"] === queue),
+    )
+    .reduce((sum, death) => sum + Number(death["count"] ?? 0), 0);
+}

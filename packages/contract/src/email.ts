@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { addressSchema } from "./address.ts";
+
+/** The `type` property of an accepted email, with its schema version. */
+export const EMAIL_TYPE = "email.v1";
+/** Most recipients of one email. */
+export const RECIPIENTS_MAX = 50;
+/** RFC 5322 §2.1.1: characters of a line, and so of a subject. */
+export const SUBJECT_MAX = 998;
+
+const subjectSchema = z
+  .string()
+  .max(SUBJECT_MAX, `must not be longer than ${SUBJECT_MAX} characters`)
+  // eslint-disable-next-line no-control-regex -- control characters are what it is about
+  .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have line breaks or other control characters")
+  .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
+  .meta({ description: "Subject of the mail" });
+
+const bodySchema = z
+  .string()
+  .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
+  .refine((text) => !text.includes("\0"), "must not have a NUL character")
+  .meta({ description: "Text of the mail; line breaks as `\\n` or `\\r\\n`" });
+
+const recipientsSchema = z
+  .union(
+    [
+      addressSchema,
+      z
+        .array(addressSchema)
+        .min(1, "must have a recipient")
+        .max(RECIPIENTS_MAX, `must not have more than ${RECIPIENTS_MAX} recipients`),
+    ],
+    {
+      error: "must be an address or a list of addresses",
+    },
+  )
+  .meta({
+    description: `One address, or a list of 1 to ${RECIPIENTS_MAX}; everyone in it sees the list`,
+  });
+
+/**
+ * The body of an accepted email on the exchange `emails`: the article's three fields at the top level.
+ * Fields that this version does not know are dropped.
+ */
+export const emailSchema = z.object({
+  toaddr: recipientsSchema,
+  subject: subjectSchema,
+  body: bodySchema,
+});
+
+/** An accepted email. */
+export type Email = z.output<typeof emailSchema>;
+
+/** The recipients of an email, in order; a recipient's index in here is part of its delivery id. */
+export function recipientsOf({ toaddr }: Pick<Email, "toaddr">): readonly string[] {
+  return typeof toaddr === "string" ? [toaddr] : toaddr;
+}

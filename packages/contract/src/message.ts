@@ -1,0 +1,84 @@
+import type { z } from "zod";
+import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
+import { isEmailId, parseDeliveryId, type DeliveryId } from "./delivery.ts";
+import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
+
+/** What a consumer needs to see of a message to read it. */
+export interface Message {
+  body: Buffer;
+  properties: { messageId?: unknown; type?: unknown };
+}
+
+/** A message that cannot be read, and why. The reason quotes nothing of the message. */
+export interface Unreadable {
+  kind: "malformed" | "newer";
+  code: "MESSAGE_NOT_JSON" | "MESSAGE_SCHEMA" | "MESSAGE_VERSION_UNKNOWN";
+  reason: string;
+}
+
+/** A message with an email in it. */
+export type EmailMessage =
+  | { kind: "email"; id: string; email: Email }
+  | { kind: "delivery"; id: DeliveryId; email: Email }
+  | { kind: "foreign"; email: Email }
+  | Unreadable;
+
+/**
+ * Reads an email: an accepted one (its messageId is an email id), one recipient's delivery of it (a delivery id),
+ * or a foreign one, which came without an id of ours and is to be adopted.
+ */
+export function readEmail({ body, properties }: Message): EmailMessage {
+  const { messageId, type } = properties;
+  const delivery = parseDeliveryId(messageId);
+  const ours =
+    typeof type === "string" &&
+    type.startsWith("email.v") &&
+    (delivery !== undefined || isEmailId(messageId));
+  if (ours && type !== EMAIL_TYPE) return newer(type);
+  const email = parse(body, emailSchema);
+  if ("kind" in email) return email;
+  if (!ours) return { kind: "foreign", email: email.value };
+  if (!delivery) return { kind: "email", id: messageId as string, email: email.value };
+  return { kind: "delivery", id: delivery, email: email.value };
+}
+
+/** Reads an outcome. */
+export function readOutcome({
+  body,
+  properties,
+}: Message): { kind: "outcome"; outcome: Outcome } | Unreadable {
+  if (
+    typeof properties.type === "string" &&
+    properties.type !== OUTCOME_TYPE &&
+    properties.type.startsWith("outcome.v")
+  )
+    return newer(properties.type);
+  const outcome = parse(body, outcomeSchema);
+  return "kind" in outcome ? outcome : { kind: "outcome", outcome: outcome.value };
+}
+
+function parse<Schema extends z.ZodType>(
+  body: Buffer,
+  schema: Schema,
+): { value: z.output<Schema> } | Unreadable {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    return { kind: "malformed", code: "MESSAGE_NOT_JSON", reason: "The body is not JSON in UTF-8" };
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return { value: result.data };
+  const faults = result.error.issues.map(
+    ({ path, message }) => `${path.join(".") || "body"} ${message}`,
+  );
+  return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: faults.slice(0, 5).join("; ") };
+}
+
+function newer(type: string): Unreadable {
+  return {
+    kind: "newer",
+    code: "MESSAGE_VERSION_UNKNOWN",
+    reason: `The message is of the unknown type ${type.slice(0, 40)}`,
+  };
+}

@@ -1,0 +1,42 @@
+import { z } from "zod";
+import { addressSchema } from "./address.ts";
+import { deliveryIdSchema } from "./delivery.ts";
+
+/** The `type` property of an outcome, with its schema version. */
+export const OUTCOME_TYPE = "outcome.v1";
+
+/** What can become of a delivery; also the routing key on the exchange `outcomes`. */
+export const OUTCOME_KINDS = [
+  "email.sent",
+  "email.deferred",
+  "email.failed",
+  "email.parked",
+] as const;
+
+/** The body of an outcome: what became of one attempt to deliver one email to one recipient. */
+export const outcomeSchema = z.object({
+  kind: z.enum(OUTCOME_KINDS).meta({ description: "What became of it" }),
+  delivery: deliveryIdSchema.meta({ description: "Whose: email id, recipient index, generation" }),
+  time: z.iso.datetime().meta({ description: "When it was known, UTC" }),
+  recipient: addressSchema
+    .optional()
+    .meta({ description: "Absent where the message could not be read" }),
+  from: z.string().optional().meta({ description: "The envelope's sender" }),
+  subject: z.string().optional(),
+  bytes: z
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .meta({ description: "Size of the mail's text, in bytes of UTF-8" }),
+  attempt: z.number().int().min(1).meta({ description: "1 for the first" }),
+  relay: z.string().optional().meta({ description: "Host and port of the relay that answered" }),
+  reply: z.string().optional().meta({ description: "The relay's answer, or our reason" }),
+  reason: z.string().optional().meta({ description: "Stable code of why it failed or was parked" }),
+  possibleDuplicate: z
+    .boolean()
+    .meta({ description: "The relay may have taken this delivery before" }),
+});
+
+/** An outcome. */
+export type Outcome = z.output<typeof outcomeSchema>;

@@ -1,0 +1,157 @@
+/** Exchanges and queues by name. What a name means is in docs/messages.md. */
+export const EMAILS_EXCHANGE = "emails";
+export const OUTCOMES_EXCHANGE = "outcomes";
+export const ENTRY_EXCHANGE = "emailer.entry";
+export const ADOPTED_EXCHANGE = "adopted";
+export const RETRY_EXCHANGE = "emailer.retry";
+export const EMAILER_QUEUE = "emailer";
+export const LOGGER_QUEUE = "logger";
+export const LOGGER_HELD_QUEUE = "logger.held";
+export const LOGGER_PARKED_QUEUE = "logger.parked";
+export const PARKED_QUEUE = "emailer.parked";
+export const PARKED_PASS_QUEUE = "emailer.parked.pass";
+
+/** The rungs' waiting times, in seconds; the last one repeats. */
+export const DEFAULT_LADDER: readonly number[] = [10, 60, 600, 3_600];
+
+/** The portable spelling of "no delivery limit": the broker's default of 20 deletes or strands messages. */
+const NO_DELIVERY_LIMIT = 1_000_000_000;
+const PARKED_PASS_SECONDS = 1;
+const LOGGER_HELD_SECONDS = 60;
+
+type Arguments = Record<string, string | number>;
+interface Exchange {
+  name: string;
+  type: "direct" | "fanout" | "topic";
+  durable: boolean;
+}
+interface Queue {
+  name: string;
+  arguments: Arguments;
+}
+interface Binding {
+  source: string;
+  destination: string;
+  to: "queue" | "exchange";
+  key: string;
+}
+interface Topology {
+  exchanges: Exchange[];
+  queues: Queue[];
+  bindings: Binding[];
+}
+
+/** What every service declares: all but the ladder's rungs. `articleExchange` is the article's transient fanout. */
+export function topology(articleExchange?: string): Topology {
+  return {
+    exchanges: [
+      exchange(EMAILS_EXCHANGE, "fanout"),
+      exchange(OUTCOMES_EXCHANGE, "topic"),
+      exchange(ENTRY_EXCHANGE, "direct"),
+      exchange(ADOPTED_EXCHANGE, "fanout"),
+      exchange(RETRY_EXCHANGE, "direct"),
+      ...(articleExchange === undefined
+        ? []
+        : [{ name: articleExchange, type: "fanout" as const, durable: false }]),
+    ],
+    queues: [
+      queue(EMAILER_QUEUE, deadLetter(RETRY_EXCHANGE, EMAILER_QUEUE)),
+      queue(LOGGER_QUEUE, deadLetter("", LOGGER_HELD_QUEUE)),
+      queue(LOGGER_HELD_QUEUE, { ...deadLetter("", LOGGER_QUEUE), ...expiry(LOGGER_HELD_SECONDS) }),
+      queue(LOGGER_PARKED_QUEUE),
+      queue(PARKED_QUEUE, deadLetter("", PARKED_PASS_QUEUE)),
+      queue(PARKED_PASS_QUEUE, { ...deadLetter("", PARKED_QUEUE), ...expiry(PARKED_PASS_SECONDS) }),
+    ],
+    bindings: [
+      toQueue(EMAILS_EXCHANGE, EMAILER_QUEUE),
+      toQueue(EMAILS_EXCHANGE, LOGGER_QUEUE),
+      toQueue(OUTCOMES_EXCHANGE, LOGGER_QUEUE, "email.#"),
+      toQueue(ENTRY_EXCHANGE, EMAILER_QUEUE, EMAILER_QUEUE),
+      toQueue(ADOPTED_EXCHANGE, EMAILER_QUEUE),
+      toQueue(ADOPTED_EXCHANGE, LOGGER_QUEUE),
+      ...(articleExchange === undefined ? [] : bothWays(EMAILS_EXCHANGE, articleExchange)),
+    ],
+  };
+}
+
+/**
+ * The ladder's rungs for the emailer, which alone rejects: `emailer` → wait 10 s → attempt 1 → wait 1 min → … and the
+ * last rung repeats. Every step goes through `emailer.retry`, so that another schedule is another binding.
+ */
+export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
+  const attempts = attemptQueues(seconds.length);
+  const waits = seconds.map(waitQueue);
+  const rejecting = [EMAILER_QUEUE, ...attempts];
+  return {
+    exchanges: [],
+    queues: [
+      ...attempts.map((name) => queue(name, deadLetter(RETRY_EXCHANGE, name))),
+      ...waits.map((name, rung) =>
+        queue(name, { ...deadLetter(RETRY_EXCHANGE, name), ...expiry(seconds[rung] ?? 0) }),
+      ),
+    ],
+    bindings: [
+      ...rejecting.map((name, rung) =>
+        toQueue(RETRY_EXCHANGE, waits[Math.min(rung, waits.length - 1)] ?? name, name),
+      ),
+      ...waits.map((name, rung) => toQueue(RETRY_EXCHANGE, attempts[rung] ?? name, name)),
+    ],
+  };
+}
+
+/** The queues of the attempts after the first, `emailer.attempt.1` and on. */
+export function attemptQueues(rungs: number): string[] {
+  return Array.from({ length: rungs }, (_, rung) => `emailer.attempt.${rung + 1}`);
+}
+
+/** Several topologies as one. */
+export function join(...parts: Topology[]): Topology {
+  return {
+    exchanges: parts.flatMap((part) => part.exchanges),
+    queues: parts.flatMap((part) => part.queues),
+    bindings: parts.flatMap((part) => part.bindings),
+  };
+}
+
+/** Such as `emailer.wait.10s`: a waiting time is part of the name, because it is an argument that never changes. */
+function waitQueue(seconds: number): string {
+  if (seconds % 3_600 === 0) return `emailer.wait.${seconds / 3_600}h`;
+  return seconds % 60 === 0 ? `emailer.wait.${seconds / 60}m` : `emailer.wait.${seconds}s`;
+}
+
+function exchange(name: string, type: Exchange["type"]): Exchange {
+  return { name, type, durable: true };
+}
+
+function queue(name: string, extra: Arguments = {}): Queue {
+  return {
+    name,
+    arguments: { "x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT, ...extra },
+  };
+}
+
+/** At-least-once dead-lettering, which needs `reject-publish`; without a length limit that refuses nothing. */
+function deadLetter(exchangeName: string, key: string): Arguments {
+  return {
+    "x-dead-letter-exchange": exchangeName,
+    "x-dead-letter-routing-key": key,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+  };
+}
+
+function expiry(seconds: number): Arguments {
+  return { "x-message-ttl": seconds * 1_000 };
+}
+
+function toQueue(source: string, destination: string, key = ""): Binding {
+  return { source, destination, to: "queue", key };
+}
+
+/** The broker breaks the circle: one copy per queue. */
+function bothWays(one: string, other: string): Binding[] {
+  return [
+    { source: one, destination: other, to: "exchange", key: "" },
+    { source: other, destination: one, to: "exchange", key: "" },
+  ];
+}
