@@ -1,0 +1,187 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
+import type { Component } from "../lifecycle.ts";
+import { describe } from "../logger.ts";
+import type { Check } from "../metrics-server.ts";
+import type { AmqpMetrics } from "./metrics.ts";
+import { Session, type SessionOptions } from "./session.ts";
+
+/** How long the broker may take to answer a cancel before draining goes on without it. */
+const CANCEL_MS = 2_000;
+
+/**
+ * What becomes of a delivery: `ack` removes the message, `reject` dead-letters it where its queue says,
+ * `leave` settles nothing, so that the broker takes it back when the channel closes.
+ */
+export type Settlement = "ack" | "reject" | "leave";
+
+/** One handing over of a message by the broker. */
+export interface Delivery {
+  queue: string;
+  body: Buffer;
+  properties: MessageProperties;
+  redelivered: boolean;
+  /** The broker's version, such as `4.3.6`: what it counts in headers differs. */
+  brokerVersion: string;
+  /** Aborts when the channel is lost: the broker hands the message over again, and nobody settles this delivery. */
+  signal: AbortSignal;
+}
+
+/** Options of {@link Consumer}. */
+export interface ConsumerOptions extends Omit<SessionOptions, "name"> {
+  queues: readonly string[];
+  /** Most deliveries in flight over all queues. Each queue gets an equal share, at least one. */
+  budget: number;
+  /** Handles one delivery. What it throws is a fault of ours: logged, and rejected. */
+  handle: (delivery: Delivery) => Promise<Settlement>;
+  metrics: AmqpMetrics;
+}
+
+/** A channel that consumes, or could. */
+interface Live {
+  channel: ConfirmChannel;
+  tags: string[];
+  signal: AbortSignal;
+}
+
+/** Consumes from queues and settles each delivery on the channel that delivered it. */
+export class Consumer implements Component {
+  readonly name = "consumer";
+  readonly #options: ConsumerOptions;
+  readonly #session: Session;
+  #live: Live | undefined;
+  #paused = false;
+  #turn: Promise<void> = Promise.resolve();
+  #inFlight = 0;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#session = new Session({ ...options, name: this.name }, (channel) => this.#build(channel));
+  }
+
+  /** Unready while nothing is consumed, unless that was asked for with {@link pause}. */
+  readonly check: Check = () =>
+    this.#session.channel || this.#paused ? undefined : { reason: "not consuming", blocks: true };
+
+  start(): void {
+    this.#session.start();
+  }
+
+  /** Drains: takes nothing more, finishes and settles what is in flight, closes. */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.pause();
+    await Promise.race([this.#turn, sleep(CANCEL_MS, undefined, { ref: false })]);
+    while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
+    await this.#session.stop();
+  }
+
+  /** Takes no further deliveries; what is in flight goes on. */
+  pause(): void {
+    this.#paused = true;
+    this.#reconcile().catch(this.#complain);
+  }
+
+  /** Consumes again. */
+  resume(): void {
+    this.#paused = false;
+    this.#reconcile().catch(this.#complain);
+  }
+
+  /** Returns what is in flight to the broker by closing the channel. */
+  async release(): Promise<void> {
+    await this.#session.rebuild();
+  }
+
+  /** n.b. `basic.qos(global)` means "per consumer" to a quorum queue, so the budget is shared out here. */
+  async #build(channel: ConfirmChannel): Promise<void> {
+    const { queues, budget } = this.#options;
+    await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
+    const lost = new AbortController();
+    const live = { channel, tags: [], signal: lost.signal };
+    channel.once("close", () => {
+      lost.abort();
+      if (this.#live === live) this.#live = undefined;
+    });
+    this.#live = live;
+    await this.#reconcile();
+  }
+
+  /** One change at a time, so that pausing and building never consume twice. */
+  #reconcile(): Promise<void> {
+    const turn = this.#turn.then(() => this.#switch());
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #switch(): Promise<void> {
+    const live = this.#live;
+    if (!live) return;
+    if (this.#paused) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
+    else if (live.tags.length === 0) await this.#consume(live);
+  }
+
+  async #consume(live: Live): Promise<void> {
+    for (const queue of this.#options.queues) {
+      const { consumerTag } = await live.channel.consume(queue, (message) => {
+        this.#take(live, queue, message);
+      });
+      live.tags.push(consumerTag);
+    }
+  }
+
+  readonly #complain = (error: unknown): void => {
+    this.#options.log.warn("consuming not switched", describe(error));
+  };
+
+  #take(live: Live, queue: string, message: ConsumeMessage | null): void {
+    // null: the broker cancelled us (queue deleted, consumer timeout). Nothing may be settled on this channel any more.
+    if (message) void this.#handle(live, queue, message);
+    else void this.release();
+  }
+
+  async #handle({ channel, signal }: Live, queue: string, message: ConsumeMessage): Promise<void> {
+    const { handle, metrics, log } = this.#options;
+    metrics.deliveriesInFlight.set(++this.#inFlight);
+    const settlement = await handle(toDelivery(channel, queue, message, signal)).catch(
+      (error: unknown): Settlement => {
+        if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
+        return "reject";
+      },
+    );
+    const settled = signal.aborted ? "lost" : settle(channel, message, settlement);
+    metrics.deliveries.inc({ queue, settled });
+    metrics.deliveriesInFlight.set(--this.#inFlight);
+  }
+}
+
+function toDelivery(
+  channel: ConfirmChannel,
+  queue: string,
+  { content, properties, fields }: ConsumeMessage,
+  signal: AbortSignal,
+): Delivery {
+  const brokerVersion = channel.connection.serverProperties.version;
+  return {
+    queue,
+    body: content,
+    properties,
+    redelivered: fields.redelivered,
+    brokerVersion,
+    signal,
+  };
+}
+
+/** n.b. a message must be settled on the channel that delivered it; on a closed one it throws. */
+function settle(
+  channel: ConfirmChannel,
+  message: ConsumeMessage,
+  settlement: Settlement,
+): Settlement | "lost" {
+  try {
+    if (settlement === "ack") channel.ack(message);
+    else if (settlement === "reject") channel.reject(message, false);
+    return settlement;
+  } catch {
+    return "lost";
+  }
+}

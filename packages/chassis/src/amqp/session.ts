@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ChannelModel, ConfirmChannel } from "amqplib";
+import type { Component } from "../lifecycle.ts";
+import { ConfigError } from "../errors.ts";
+import { describe, type Log } from "../logger.ts";
+import type { AmqpConnection } from "./connection.ts";
+import { declare, type Topology } from "./topology.ts";
+
+const FIRST_DELAY_MS = 100;
+const LAST_DELAY_MS = 5_000;
+/** A channel that is not built by now is given up and built anew. */
+const BUILD_MS = 15_000;
+const CLOSE_MS = 2_000;
+/** AMQP 0-9-1 reply code 406: something of ours exists with other arguments. */
+const PRECONDITION_FAILED = 406;
+
+/** Options of {@link Session}. */
+export interface SessionOptions {
+  name: string;
+  connection: AmqpConnection;
+  /** Declared on every new channel, before it is used. */
+  topology: Topology;
+  /** Called with a topology that does not match what the broker has: no waiting mends that. */
+  fail: (error: Error) => void;
+  log: Log;
+}
+
+/**
+ * Keeps one confirm channel alive: builds it whenever there is a connection, and anew after it was lost.
+ * amqplib's own `recovery.setup` has four ways to hang or die while it builds, so it is not used.
+ */
+export class Session implements Component {
+  readonly name: string;
+  readonly #options: SessionOptions;
+  readonly #build: (channel: ConfirmChannel) => Promise<void> | void;
+  readonly #ending = new AbortController();
+  #channel: ConfirmChannel | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: SessionOptions, build: (channel: ConfirmChannel) => Promise<void> | void) {
+    this.name = options.name;
+    this.#options = options;
+    this.#build = build;
+  }
+
+  /** The channel, while it is built and open. */
+  get channel(): ConfirmChannel | undefined {
+    return this.#channel;
+  }
+
+  start(): void {
+    this.#loop = this.#supervise();
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    await close(this.#channel);
+    await this.#loop;
+  }
+
+  /** Closes the channel, which returns to the broker what is not settled; a new one is built. */
+  async rebuild(): Promise<void> {
+    await close(this.#channel);
+  }
+
+  async #supervise(): Promise<void> {
+    const signal = this.#ending.signal;
+    let delay = FIRST_DELAY_MS;
+    while (!signal.aborted) {
+      const outlived = await this.#live(signal).catch((error: unknown) => {
+        this.#explain(error);
+        return false;
+      });
+      delay = outlived ? FIRST_DELAY_MS : Math.min(delay * 2, LAST_DELAY_MS);
+      await sleep(delay * (1 + Math.random()), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Builds a channel and resolves to true when it, once usable, was lost. */
+  async #live(signal: AbortSignal): Promise<boolean> {
+    const channel = await open(await this.#options.connection.connected(signal));
+    const closed = new Promise<void>((resolve) => channel.once("close", resolve));
+    channel.on("error", (error: Error) => {
+      this.#options.log.warn("channel error", { session: this.name, ...describe(error) });
+    });
+    try {
+      await within(
+        Promise.race([
+          this.#prepare(channel),
+          closed.then(() => {
+            throw new Error("closed while it was built");
+          }),
+        ]),
+      );
+      if (signal.aborted) return true;
+      this.#channel = channel;
+      this.#options.log.debug("channel built", { session: this.name });
+      await closed;
+      return true;
+    } finally {
+      this.#channel = undefined;
+      void close(channel);
+    }
+  }
+
+  async #prepare(channel: ConfirmChannel): Promise<void> {
+    await declare(channel, this.#options.topology);
+    await this.#build(channel);
+  }
+
+  #explain(error: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    if (replyCode(error) === PRECONDITION_FAILED) {
+      this.#options.fail(
+        new ConfigError(
+          "AMQP_TOPOLOGY_MISMATCH",
+          `The broker has an exchange or queue of ours with other arguments:\n  ${String(error)}`,
+          { cause: error },
+        ),
+      );
+      this.#ending.abort();
+      return;
+    }
+    this.#options.log.warn("channel not built, trying again", {
+      session: this.name,
+      ...describe(error),
+    });
+  }
+}
+
+/** The AMQP reply code of a failed operation, where the broker gave one. */
+export function replyCode(error: unknown): number | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "number"
+    ? error.code
+    : undefined;
+}
+
+async function open(model: ChannelModel): Promise<ConfirmChannel> {
+  const opening = model.createConfirmChannel();
+  return within(opening).catch((error: unknown) => {
+    void opening.then(close, () => undefined);
+    throw error;
+  });
+}
+
+async function within<T>(work: Promise<T>): Promise<T> {
+  const late = new AbortController();
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([
+      work,
+      sleep(BUILD_MS, undefined, { signal: late.signal }).then(() => {
+        throw new Error("the broker did not answer in time");
+      }),
+    ]);
+  } finally {
+    late.abort();
+  }
+}
+
+/** n.b. `close` throws on a closed channel and settles only on the broker's answer. */
+async function close(channel: ConfirmChannel | undefined): Promise<void> {
+  const closing = async () => channel?.close();
+  await Promise.race([
+    closing().catch(() => undefined),
+    sleep(CLOSE_MS, undefined, { ref: false }),
+  ]);
+}

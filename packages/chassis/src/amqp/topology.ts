@@ -1,0 +1,39 @@
+import type { Channel } from "amqplib";
+
+/** The exchanges, queues and bindings that a channel declares before it is used. */
+export interface Topology {
+  readonly exchanges: readonly {
+    name: string;
+    type: "direct" | "fanout" | "topic";
+    durable: boolean;
+  }[];
+  /** Every queue is durable; its type stands in the arguments. */
+  readonly queues: readonly {
+    name: string;
+    arguments: Readonly<Record<string, string | number>>;
+  }[];
+  readonly bindings: readonly {
+    source: string;
+    destination: string;
+    to: "queue" | "exchange";
+    key: string;
+  }[];
+}
+
+/**
+ * Declares a topology; what exists already must match.
+ * @throws {Error} with code 406 when something exists with other arguments
+ */
+export async function declare(
+  channel: Channel,
+  { exchanges, queues, bindings }: Topology,
+): Promise<void> {
+  for (const { name, type, durable } of exchanges)
+    await channel.assertExchange(name, type, { durable });
+  for (const queue of queues)
+    await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments });
+  for (const { source, destination, to, key } of bindings) {
+    if (to === "queue") await channel.bindQueue(destination, source, key);
+    else await channel.bindExchange(destination, source, key);
+  }
+}

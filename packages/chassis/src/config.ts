@@ -1,0 +1,112 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { ConfigError } from "./errors.ts";
+
+/** The environment as a process hands it over. */
+export type Env = Record<string, string | undefined>;
+
+/** Marks a variable as secret: it may also come from the file that `<NAME>_FILE` names. */
+export const SECRET = { secret: true } as const;
+
+/** The variables that every service reads. */
+export const commonVariables = {
+  AMQP_URL: z
+    .url({ protocol: /^amqps?$/, error: "must be a URL that begins with amqp:// or amqps://" })
+    .meta({ ...SECRET, description: "Where RabbitMQ is, with user, password and virtual host" }),
+  ARTICLE_EXCHANGE: z
+    .string()
+    .regex(
+      /^(?!amq\.)[\w.-]{1,200}$/,
+      "must be 1 to 200 letters, digits, dots, dashes or underscores",
+    )
+    .optional()
+    .meta({ description: "A transient fanout, such as `logs`, bound to and from `emails`" }),
+  LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error"])
+    .default("info")
+    .meta({ description: "The least level that is logged" }),
+  METRICS_HOST: z
+    .string()
+    .default("::")
+    .meta({ description: "Address of the metrics port; `::` is every address, IPv4 too" }),
+  METRICS_PORT: port(9464, "Serves `/healthz`, `/readyz` and `/metrics`"),
+  SHUTDOWN_DEADLINE_MS: milliseconds(20_000, "How long stopping may take before it is forced"),
+};
+
+/** A TCP port; 0 lets the system choose one, which the log then names. */
+export function port(byDefault: number, description: string) {
+  return integer(0, 65_535).default(byDefault).meta({ description });
+}
+
+/** A duration in milliseconds, at least 1. */
+export function milliseconds(byDefault: number, description: string) {
+  return integer(1, 2 ** 31 - 1)
+    .default(byDefault)
+    .meta({ description });
+}
+
+/** A whole number written in decimal digits. `z.coerce.number()` would read "" as 0 and "0x10" as 16. */
+export function integer(least: number, most: number) {
+  const range = `must be a whole number from ${least} to ${most}`;
+  return z
+    .string()
+    .regex(/^-?\d{1,15}$/, range)
+    .transform(Number)
+    .pipe(z.number().min(least, range).max(most, range));
+}
+
+/**
+ * Reads and validates a service's whole environment at once.
+ * Empty strings count as absent, because Helm renders absent values so. Values are never printed.
+ * @throws {ConfigError} CONFIG_INVALID, naming every faulty variable with its reason
+ */
+export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z.output<Schema> {
+  const faults: string[] = [];
+  const values = Object.entries(schema.shape).map(([name, variable]) => {
+    const value = isSecret(variable) ? readSecret(env, name, faults) : env[name];
+    return [name, value === "" ? undefined : value];
+  });
+  const result = schema.safeParse(Object.fromEntries(values));
+  if (result.success && faults.length === 0) return result.data;
+  throw invalid([...faults, ...(result.error?.issues ?? []).map(explain)]);
+}
+
+/**
+ * A function that gives a secret as it is now: the variable, or what its file holds at this moment,
+ * so that a rotated password needs no restart.
+ */
+export function secretReader(env: Env, name: string): () => string {
+  return () => readSecret(env, name, []) ?? "";
+}
+
+/** Whether a variable was declared with {@link SECRET}. */
+export function isSecret(variable: unknown): boolean {
+  return variable instanceof z.ZodType && variable.meta()?.["secret"] === true;
+}
+
+function readSecret(env: Env, name: string, faults: string[]): string | undefined {
+  const file = env[`${name}_FILE`];
+  if (file === undefined || file === "") return env[name];
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch {
+    faults.push(`${name}_FILE: names a file that cannot be read`);
+    return undefined;
+  }
+}
+
+function explain({ path, code, message, ...issue }: z.core.$ZodIssue): string {
+  const absent = code === "invalid_type" && issue.input === undefined;
+  return `${path.join(".")}: ${absent ? "is required" : message}`;
+}
+
+function invalid(faults: string[]): ConfigError {
+  const named = new Set(faults.map((fault) => fault.split("_FILE: ")[0]));
+  const distinct = faults.filter(
+    (fault) => fault.includes("_FILE: ") || !named.has(fault.split(": ")[0]),
+  );
+  return new ConfigError(
+    "CONFIG_INVALID",
+    `Configuration:\n${distinct.map((fault) => `  ${fault}`).join("\n")}`,
+  );
+}

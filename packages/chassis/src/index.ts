@@ -1,0 +1,13 @@
+export * from "./config.ts";
+export * from "./errors.ts";
+export { Lifecycle, type Component } from "./lifecycle.ts";
+export { createLogger, describe, type Fields, type Log } from "./logger.ts";
+export { createRegistry } from "./metrics.ts";
+export { createMetricsServer, listen, type Check, type Fault } from "./metrics-server.ts";
+export { runMain, type Host } from "./run-main.ts";
+export { AmqpConnection } from "./amqp/connection.ts";
+export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";
+export { createAmqpMetrics, type AmqpMetrics } from "./amqp/metrics.ts";
+export { Publisher, type Publication } from "./amqp/publisher.ts";
+export { replyCode, Session } from "./amqp/session.ts";
+export { declare, type Topology } from "./amqp/topology.ts";

@@ -1,0 +1,52 @@
+import winston from "winston";
+import { codeOf } from "./errors.ts";
+
+/** What may stand beside a log line: codes, counts, ids and names of ours; never what a user wrote. */
+export type Fields = Record<string, string | number | boolean | undefined>;
+
+/** The process's own log. It carries no recipient, subject, body or secret. */
+export interface Log {
+  debug(message: string, fields?: Fields): void;
+  info(message: string, fields?: Fields): void;
+  warn(message: string, fields?: Fields): void;
+  error(message: string, fields?: Fields): void;
+}
+
+/** Options of {@link createLogger}. */
+export interface LogOptions {
+  service: string;
+  level: string;
+  /** Whether a person reads along; then lines are coloured text rather than JSON. */
+  terminal: boolean;
+}
+
+/** Creates the log on stdout: one JSON object a line, or readable text in a terminal. */
+export function createLogger({ service, level, terminal }: LogOptions): Log {
+  const { combine, timestamp, json, colorize, printf } = winston.format;
+  const pretty = combine(colorize(), timestamp({ format: "HH:mm:ss.SSS" }), printf(readable));
+  return winston.createLogger({
+    level,
+    defaultMeta: { service },
+    format: terminal ? pretty : combine(timestamp(), json()),
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types say so of its own class
+    transports: [new winston.transports.Console()],
+  });
+}
+
+function readable(line: winston.Logform.TransformableInfo): string {
+  const { timestamp, level, message, service, ...fields } = line;
+  const rest = Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`);
+  return [timestamp, level, service, message, ...rest].join(" ");
+}
+
+/**
+ * The fields that describe an error. A foreign error's message may quote a recipient or a URL, so of those
+ * only name and code are logged, and the stack's places without the message.
+ */
+export function describe(error: unknown): Fields {
+  if (!(error instanceof Error)) return { code: "UNEXPECTED" };
+  const code = codeOf(error);
+  if ("code" in error && code === code.toUpperCase()) return { error: error.name, code };
+  const places = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
+  return { error: error.name, code, stack: places.slice(0, 8).join("\n") };
+}

@@ -1,0 +1,86 @@
+import { once } from "node:events";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Registry } from "prom-client";
+import type { Component } from "./lifecycle.ts";
+import type { Log } from "./logger.ts";
+
+/** Something that is not as it should be. */
+export interface Fault {
+  reason: string;
+  /** Whether the service is unready because of it; otherwise it is only named. */
+  blocks: boolean;
+}
+
+/** Says what is wrong with one part of the service at this moment. */
+export type Check = () => Fault | undefined;
+
+/** Options of {@link createMetricsServer}. */
+export interface MetricsServerOptions {
+  host: string;
+  port: number;
+  registry: Registry;
+  checks: readonly Check[];
+  log: Log;
+}
+
+/**
+ * The metrics port. `/healthz`: the event loop answers, nothing else. `/readyz`: 200 or 503, with the reasons.
+ * `/metrics`: Prometheus' text format.
+ */
+export function createMetricsServer({
+  host,
+  port,
+  registry,
+  checks,
+  log,
+}: MetricsServerOptions): Component {
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+    void answer(request.url ?? "/", response, registry, checks);
+  });
+  return {
+    name: "metrics",
+    async start() {
+      log.info("metrics port listens", { port: await listen(server, host, port) });
+    },
+    stop() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Binds a server and resolves to its port. @throws {Error} EADDRINUSE and the like */
+export async function listen(server: Server, host: string, port: number): Promise<number> {
+  server.listen(port, host);
+  await once(server, "listening");
+  const address = server.address();
+  return typeof address === "object" && address ? address.port : port;
+}
+
+async function answer(
+  url: string,
+  response: ServerResponse,
+  registry: Registry,
+  checks: readonly Check[],
+): Promise<void> {
+  const path = url.split("?")[0];
+  if (path === "/healthz") json(response, 200, { status: "ok" });
+  else if (path === "/readyz") readiness(response, checks);
+  else if (path !== "/metrics") json(response, 404, { status: "not found" });
+  else response.setHeader("Content-Type", registry.contentType).end(await registry.metrics());
+}
+
+function readiness(response: ServerResponse, checks: readonly Check[]): void {
+  const faults = checks.flatMap((check) => check() ?? []);
+  const ready = !faults.some((fault) => fault.blocks);
+  json(response, ready ? 200 : 503, {
+    status: ready ? "ready" : "not ready",
+    reasons: faults.map((fault) => fault.reason),
+  });
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response
+    .writeHead(status, { "Content-Type": "application/json" })
+    .end(`${JSON.stringify(body)}\n`);
+}

@@ -1,0 +1,81 @@
+import { ConfigError, codeOf } from "./errors.ts";
+import type { Env } from "./config.ts";
+import { Lifecycle, type Component } from "./lifecycle.ts";
+import { createLogger, describe, type Log } from "./logger.ts";
+
+/** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
+const EXIT_CONFIG = 78;
+/** A handle that leaks may hold the process this long after everything has stopped. */
+const LINGER_MS = 1_000;
+
+/** What the composition root is handed. */
+export interface Host {
+  env: Env;
+  /** Creates the service's log, pretty in a terminal. */
+  createLog: (service: string, level: string) => Log;
+  /** Ends the process in order because of a fault that no waiting mends. */
+  fail: (error: Error) => void;
+}
+
+/** What a composition root builds. Components are started left to right and stopped right to left. */
+export interface Program {
+  log: Log;
+  shutdownDeadlineMs: number;
+  components: readonly Component[];
+}
+
+/**
+ * Runs a service: builds it, starts it, and stops it on SIGTERM or SIGINT.
+ * Exit status: 0 stopped in time, 1 not in time or an unexpected error, 78 configuration.
+ * A second signal ends the process at once.
+ */
+export function runMain(build: (host: Host) => Program): void {
+  let fail = (error: Error): void => {
+    refuse(error);
+  };
+  const host: Host = {
+    env: process.env,
+    createLog: (service, level) => createLogger({ service, level, terminal: process.stdout.isTTY }),
+    fail: (error) => {
+      fail(error);
+    },
+  };
+  try {
+    const program = build(host);
+    fail = run(program);
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown) => void {
+  const lifecycle = new Lifecycle(log, shutdownDeadlineMs);
+  const end = async (reason: string, status: number): Promise<void> => {
+    const clean = await lifecycle.stop(reason);
+    process.exitCode ??= clean ? status : 1;
+    // process.exit() would cut off log lines still in the pipe, so only a leaked handle meets it.
+    setTimeout(() => process.exit(), LINGER_MS).unref();
+  };
+  const fail = (error: unknown): void => {
+    if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+    log.error("failed", describe(error));
+    process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : 1;
+    void end(codeOf(error), 1);
+  };
+  let signalled = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signalled) process.exit(1);
+    signalled = true;
+    void end(signal, 0);
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  process.on("uncaughtException", fail).on("unhandledRejection", fail);
+  lifecycle.start(components).catch(fail);
+  return fail;
+}
+
+function refuse(error: unknown): void {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = EXIT_CONFIG;
+}
