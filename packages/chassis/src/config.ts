@@ -21,6 +21,10 @@ export const commonVariables = {
     )
     .optional()
     .meta({ description: "A transient fanout, such as `logs`, bound to and from `emails`" }),
+  LOG_FORMAT: z
+    .enum(["json", "pretty"])
+    .optional()
+    .meta({ description: "JSON lines, or text for a person; text in a terminal by default" }),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")
@@ -52,7 +56,8 @@ export function integer(least: number, most: number) {
     .string()
     .regex(/^-?\d{1,15}$/, range)
     .transform(Number)
-    .pipe(z.number().min(least, range).max(most, range));
+    .pipe(z.number().min(least, range).max(most, range))
+    .meta({ form: `whole number from ${least} to ${most}` });
 }
 
 /**

@@ -12,22 +12,21 @@ export interface Log {
   error(message: string, fields?: Fields): void;
 }
 
-/** Options of {@link createLogger}. */
+/** How a service logs. */
 export interface LogOptions {
-  service: string;
   level: string;
-  /** Whether a person reads along; then lines are coloured text rather than JSON. */
-  terminal: boolean;
+  /** One JSON object a line, or coloured text for a person. */
+  format?: "json" | "pretty" | undefined;
 }
 
-/** Creates the log on stdout: one JSON object a line, or readable text in a terminal. */
-export function createLogger({ service, level, terminal }: LogOptions): Log {
+/** Creates the log on stdout. */
+export function createLogger(service: string, { level, format }: LogOptions): Log {
   const { combine, timestamp, json, colorize, printf } = winston.format;
   const pretty = combine(colorize(), timestamp({ format: "HH:mm:ss.SSS" }), printf(readable));
   return winston.createLogger({
     level,
     defaultMeta: { service },
-    format: terminal ? pretty : combine(timestamp(), json()),
+    format: format === "pretty" ? pretty : combine(timestamp(), json()),
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types say so of its own class
     transports: [new winston.transports.Console()],
   });

@@ -1,7 +1,7 @@
 import { ConfigError, codeOf } from "./errors.ts";
 import type { Env } from "./config.ts";
 import { Lifecycle, type Component } from "./lifecycle.ts";
-import { createLogger, describe, type Log } from "./logger.ts";
+import { createLogger, describe, type Log, type LogOptions } from "./logger.ts";
 
 /** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
 const EXIT_CONFIG = 78;
@@ -11,8 +11,8 @@ const LINGER_MS = 1_000;
 /** What the composition root is handed. */
 export interface Host {
   env: Env;
-  /** Creates the service's log, pretty in a terminal. */
-  createLog: (service: string, level: string) => Log;
+  /** Creates the service's log, in the format given, else pretty in a terminal. */
+  createLog: (service: string, options: LogOptions) => Log;
   /** Ends the process in order because of a fault that no waiting mends. */
   fail: (error: Error) => void;
 }
@@ -35,7 +35,8 @@ export function runMain(build: (host: Host) => Program): void {
   };
   const host: Host = {
     env: process.env,
-    createLog: (service, level) => createLogger({ service, level, terminal: process.stdout.isTTY }),
+    createLog: (service, { level, format = process.stdout.isTTY ? "pretty" : "json" }) =>
+      createLogger(service, { level, format }),
     fail: (error) => {
       fail(error);
     },

@@ -77,20 +77,22 @@ export function attemptOf({ queue, headers }: Counted, rungs: number): number {
  * From 4.0 on `x-delivery-count` goes along the ladder and counts rejections too; before, each queue counts anew.
  */
 export function crashesOf({ headers, brokerVersion }: Counted): number {
-  const count = Number(headers["x-delivery-count"] ?? 0);
+  const count = counted(headers["x-delivery-count"]);
   const carried = Number.parseInt(brokerVersion, 10) >= 4;
   return Math.max(0, carried ? count - rejections(headers) : count);
 }
 
 /** What `x-death` says of rejections, in one queue or in all. */
 function rejections(headers: Readonly<Record<string, unknown>>, queue?: string): number {
-  const deaths = Array.isArray(headers["x-death"])
-    ? (headers["x-death"] as Record<string, unknown>[])
-    : [];
+  const deaths: unknown[] = Array.isArray(headers["x-death"]) ? headers["x-death"] : [];
   return deaths
-    .filter(
-      (death) =>
-        death["reason"] === "rejected" && (queue === undefined || death["queue"] === queue),
-    )
-    .reduce((sum, death) => sum + Number(death["count"] ?? 0), 0);
+    .filter((death) => typeof death === "object" && death !== null)
+    .map((death) => death as Record<string, unknown>)
+    .filter(({ reason, queue: died }) => reason === "rejected" && (!queue || died === queue))
+    .reduce((sum, { count }) => sum + counted(count), 0);
+}
+
+/** A broker's count. Headers of a first delivery are as its publisher set them, so this may be anything. */
+function counted(count: unknown): number {
+  return typeof count === "number" && count > 0 ? count : 0;
 }

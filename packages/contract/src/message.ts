@@ -10,11 +10,9 @@ export interface Message {
 }
 
 /** A message that cannot be read, and why. The reason quotes nothing of the message. */
-export interface Unreadable {
-  kind: "malformed" | "newer";
-  code: "MESSAGE_NOT_JSON" | "MESSAGE_SCHEMA" | "MESSAGE_VERSION_UNKNOWN";
-  reason: string;
-}
+export type Unreadable =
+  | { kind: "malformed"; code: "MESSAGE_NOT_JSON" | "MESSAGE_SCHEMA"; reason: string }
+  | { kind: "newer"; code: "MESSAGE_VERSION_UNKNOWN"; reason: string };
 
 /** A message with an email in it. */
 export type EmailMessage =

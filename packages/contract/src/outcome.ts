@@ -13,6 +13,20 @@ export const OUTCOME_KINDS = [
   "email.parked",
 ] as const;
 
+/** Why a delivery failed or was parked: stable codes. The schema takes any, for the sake of newer emailers. */
+export const REASONS = [
+  "REFUSED",
+  "SENDER_REFUSED",
+  "ATTEMPTS_EXHAUSTED",
+  "AMBIGUOUS",
+  "CRASHED",
+  "MESSAGE_NOT_JSON",
+  "MESSAGE_SCHEMA",
+] as const;
+
+/** One of {@link REASONS}. */
+export type Reason = (typeof REASONS)[number];
+
 /** The body of an outcome: what became of one attempt to deliver one email to one recipient. */
 export const outcomeSchema = z.object({
   kind: z.enum(OUTCOME_KINDS).meta({ description: "What became of it" }),

@@ -78,7 +78,7 @@ export const variables = z.object({
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   return {
-    log: { level: v.LOG_LEVEL },
+    log: { level: v.LOG_LEVEL, format: v.LOG_FORMAT },
     metrics: { host: v.METRICS_HOST, port: v.METRICS_PORT },
     shutdownDeadlineMs: v.SHUTDOWN_DEADLINE_MS,
     amqp: {
@@ -91,9 +91,6 @@ export function loadConfig(env: Env) {
     relay: { url: v.SMTP_URLS, connections: v.SMTP_CONNECTIONS, ehloName: v.EHLO_NAME },
   } as const;
 }
-
-/** The emailer's configuration. */
-export type Config = ReturnType<typeof loadConfig>;
 
 const UNIT_SECONDS = { s: 1, m: 60, h: 3_600 } as const;
 

@@ -10,6 +10,7 @@ import {
   type DeliveryId,
   type Email,
   type Outcome,
+  type Reason,
 } from "@posthorn/contract";
 import { adopt } from "./adopt.ts";
 import { onlyDelivery, toAttempt, type Attempt } from "./attempt.ts";
@@ -168,7 +169,7 @@ async function retry(going: Going, reply: string, deps: Deps): Promise<Settlemen
 
 async function parkDelivery(
   going: Going,
-  reason: string,
+  reason: Reason,
   reply: string,
   deps: Deps,
 ): Promise<Settlement> {
@@ -180,7 +181,7 @@ async function parkDelivery(
 async function parkUnread(
   delivery: Delivery,
   attempt: Attempt,
-  reason: string,
+  reason: Reason,
   detail: string,
   deps: Deps,
 ): Promise<Settlement> {
@@ -219,7 +220,7 @@ function outcomeOf(
   kind: Outcome["kind"],
   reply: string,
   deps: Deps,
-  reason?: string,
+  reason?: Reason,
 ): Outcome {
   return {
     kind,

@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import nodemailer from "nodemailer";
+import nodemailer, { type SMTPPoolOptions } from "nodemailer";
 import type { Fault } from "./classify.ts";
 import type { Mail } from "./mail.ts";
 
@@ -36,7 +36,12 @@ export function createMailTransport(options: RelayOptions): MailTransport {
       const onBodyRead = () => {
         bodyRead = true;
       };
-      const options = { ...mail, to: [...mail.to], textEncoding: "quoted-printable" as const, onBodyRead };
+      const options = {
+        ...mail,
+        to: [...mail.to],
+        textEncoding: "quoted-printable" as const,
+        onBodyRead,
+      };
       try {
         const { response } = await pool.sendMail(options);
         return { taken: true, reply: response };
@@ -58,7 +63,7 @@ export function createMailTransport(options: RelayOptions): MailTransport {
 function createPool({ url, connections, ehloName }: RelayOptions) {
   const { protocol, hostname, port, username, password } = new URL(url);
   const auth = { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
-  const pool = nodemailer.createTransport({
+  const options: SMTPPoolOptions & { pool: true } = {
     pool: true,
     host: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port || (protocol === "smtps:" ? 465 : 587)),
@@ -75,7 +80,8 @@ function createPool({ url, connections, ehloName }: RelayOptions) {
     socketTimeout: SOCKET_MS,
     disableFileAccess: true,
     disableUrlAccess: true,
-  });
+  };
+  const pool = nodemailer.createTransport(options);
   // Only the stream tells whether the final dot may have been sent: every lost connection has the same error.
   pool.use("stream", (mail, done) => {
     const { onBodyRead } = mail.data as unknown as { onBodyRead: () => void };

@@ -20,7 +20,7 @@ const CONFIRM_MS = 10_000;
 
 runMain(({ env, createLog, fail }) => {
   const config = loadConfig(env);
-  const log = createLog("emailer", config.log.level);
+  const log = createLog("emailer", config.log);
   const registry = createRegistry("emailer");
   const amqpMetrics = createAmqpMetrics(registry);
   const metrics = createEmailerMetrics(registry);

@@ -1,5 +1,5 @@
 import type { Delivery, Publisher } from "@posthorn/chassis";
-import { PARKED_QUEUE } from "@posthorn/contract";
+import { PARKED_QUEUE, type Reason } from "@posthorn/contract";
 
 /** Headers of a parked message that the broker wrote on its way here and would misread later. */
 const BROKERS_OWN = /^x-(death|first-death|last-death|delivery-count|acquired-count)/;
@@ -10,7 +10,7 @@ const BROKERS_OWN = /^x-(death|first-death|last-death|delivery-count|acquired-co
  */
 export async function park(
   messageId: string,
-  reason: string,
+  reason: Reason,
   detail: string,
   delivery: Delivery,
   publisher: Publisher,

@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dockerAnswers } from "./broker.ts";
+
+const BIN = "node_modules/.bin/";
+const CHECKS = {
+  format: [`${BIN}prettier`, "--check", "--log-level", "warn", "."],
+  lint: [`${BIN}eslint`, "."],
+  types: [`${BIN}tsc`],
+  "dead code": [`${BIN}knip`],
+  "docs are fresh": [process.execPath, "scripts/docs.ts", "--check"],
+};
+const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
+const sum = { passed: 0, failed: 0 };
+
+for (const [name, command] of Object.entries(CHECKS)) await step(name, command);
+await jest("tests on this machine's RabbitMQ", [], {});
+if (await dockerAnswers()) {
+  await jest("broker tests on RabbitMQ 4.3 in Docker", ["--selectProjects", "broker"], {
+    BROKER_IN_DOCKER: "true",
+  });
+} else {
+  console.log("\nNOT RUN: the broker tests on RabbitMQ 4.3, because no Docker engine answers.");
+}
+rmSync(reports, { recursive: true });
+process.exitCode = sum.failed === 0 ? 0 : 1;
+console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
+
+/** Runs one check; it counts as one test. */
+async function step(name: string, command: string[]): Promise<void> {
+  const began = Date.now();
+  const passed = await run(command, {});
+  sum[passed ? "passed" : "failed"] += 1;
+  console.log(
+    `${passed ? "ok    " : "FAILED"} ${name} (${Math.round((Date.now() - began) / 1_000)} s)`,
+  );
+}
+
+/** Runs Jest; each of its tests counts. A run that reports nothing has failed. */
+async function jest(name: string, args: string[], env: Record<string, string>): Promise<void> {
+  console.log(`\n${name}`);
+  const report = join(reports, `${name.replaceAll(/\W/g, "-")}.json`);
+  const exited = await run(
+    [
+      process.execPath,
+      "node_modules/jest/bin/jest.js",
+      "--json",
+      `--outputFile=${report}`,
+      ...args,
+    ],
+    env,
+  );
+  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = readReport(report);
+  sum.passed += numPassedTests;
+  sum.failed += Math.max(numFailedTests + numRuntimeErrorTestSuites, exited ? 0 : 1);
+}
+
+function readReport(
+  file: string,
+): Record<"numPassedTests" | "numFailedTests" | "numRuntimeErrorTestSuites", number> {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as ReturnType<typeof readReport>;
+  } catch {
+    return { numPassedTests: 0, numFailedTests: 0, numRuntimeErrorTestSuites: 1 };
+  }
+}
+
+async function run(
+  [command = "", ...args]: string[],
+  env: Record<string, string>,
+): Promise<boolean> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  return code === 0;
+}

@@ -1,0 +1,69 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { SMTPServer } from "smtp-server";
+
+/** A mail that the sink took. */
+export interface Taken {
+  to: string;
+  raw: string;
+  messageId: string;
+}
+
+/** How the sink answers one recipient: a reply code of 4xx or 5xx refuses, undefined takes. */
+export type Rule = (address: string) => number | undefined;
+
+/** An SMTP server in this process that keeps what it took. */
+export interface SmtpSink {
+  url: string;
+  port: number;
+  taken: Taken[];
+  close(): Promise<void>;
+}
+
+/** Starts a sink on loopback. `delayMs` is how long it takes over each message. */
+export async function startSink({
+  rule = () => undefined,
+  delayMs = 0,
+  port = 0,
+}: { rule?: Rule; delayMs?: number; port?: number } = {}): Promise<SmtpSink> {
+  const taken: Taken[] = [];
+  const server = new SMTPServer({
+    disabledCommands: ["AUTH", "STARTTLS"],
+    disableReverseLookup: true,
+    onRcptTo({ address }, _session, done) {
+      const code = rule(address);
+      done(
+        code === undefined
+          ? null
+          : Object.assign(new Error("refused by rule"), { responseCode: code }),
+      );
+    },
+    onData(stream, session, done) {
+      void text(stream).then((raw) => {
+        setTimeout(() => {
+          for (const { address } of session.envelope.rcptTo)
+            taken.push({ to: address, raw, messageId: idIn(raw) });
+          done(null, `2.0.0 taken as ${taken.length}`);
+        }, delayMs);
+      });
+    },
+  });
+  server.on("error", () => undefined);
+  const listening = server.listen(port, "127.0.0.1");
+  await once(listening, "listening");
+  const { port: bound } = listening.address() as AddressInfo;
+  return {
+    url: `smtp://127.0.0.1:${bound}`,
+    port: bound,
+    taken,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+      }),
+  };
+}
+
+function idIn(raw: string): string {
+  return /^Message-ID: <([^@>]+)/im.exec(raw)?.[1] ?? "";
+}

@@ -1,0 +1,101 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import type { Socket } from "node:net";
+import { join, resolve } from "node:path";
+import { waitFor } from "./wait-for.ts";
+
+const ROOT = resolve(__dirname, "../..");
+const PINNED = join(ROOT, "node_modules/.bin/node");
+/** Node 24: the pinned one where the registry has it, else the one that runs the tests. */
+const NODE = existsSync(PINNED) ? PINNED : process.execPath;
+
+/** A service as a process of its own. */
+export interface Service {
+  process: ChildProcess;
+  /** Base URL of its metrics port. */
+  admin: string;
+  /** Everything it printed. */
+  output(): string;
+  /** The port that a log line with this message names. */
+  port(message: string): Promise<number>;
+  ready(deadlineMs?: number): Promise<void>;
+  metric(name: string): Promise<number>;
+  /** Sends the signal and resolves to the exit code, or the signal that ended it. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+/** Starts a service from its sources, on ports that the system chooses. */
+export async function spawnService(name: string, env: Record<string, string>): Promise<Service> {
+  const child = spawn(NODE, [join(ROOT, "services", name, "src/main.ts")], {
+    env: { PATH: process.env["PATH"] ?? "", METRICS_PORT: "0", METRICS_HOST: "127.0.0.1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  process.once("exit", () => child.kill("SIGKILL"));
+  child.unref();
+  const chunks: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => chunks.push(text));
+    (stream as Socket).unref();
+  }
+  const output = () => chunks.join("");
+  const port = (message: string) =>
+    waitFor(`${name} says "${message}"\n${output()}`, () => portIn(output(), message));
+  const admin = `http://127.0.0.1:${await port("metrics port listens")}`;
+  return {
+    process: child,
+    admin,
+    output,
+    port,
+    ready: async (deadlineMs) => {
+      await waitFor(
+        `${name} is ready\n${output()}`,
+        async () => (await fetch(`${admin}/readyz`)).ok,
+        deadlineMs,
+      );
+    },
+    metric: async (metric) => sum(await (await fetch(`${admin}/metrics`)).text(), metric),
+    end: (signal) => end(child, signal),
+  };
+}
+
+/** Starts a service that is expected to refuse to run; resolves to its exit code and what it printed. */
+export async function spawnToExit(
+  name: string,
+  env: Record<string, string>,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(NODE, [join(ROOT, "services", name, "src/main.ts")], {
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const [code] = (await once(child, "exit")) as [number | null];
+  return { code, output };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+  if (child.exitCode !== null || child.signalCode !== null)
+    return child.exitCode ?? child.signalCode ?? 0;
+  const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+  child.kill(signal);
+  const [code, by] = await exited;
+  return code ?? by ?? 0;
+}
+
+function portIn(output: string, message: string): number | undefined {
+  for (const line of output.split("\n")) {
+    if (!line.includes(`"${message}"`)) continue;
+    const { port } = JSON.parse(line) as { port?: number };
+    if (port) return port;
+  }
+  return undefined;
+}
+
+/** The sum over all labels of a metric in Prometheus' text format. */
+function sum(text: string, metric: string): number {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith(`${metric} `) || line.startsWith(`${metric}{`))
+    .reduce((total, line) => total + Number(line.slice(line.lastIndexOf(" "))), 0);
+}

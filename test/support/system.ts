@@ -1,0 +1,168 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createVhost, deleteVhost } from "./broker.ts";
+import { startSink, type Rule, type SmtpSink } from "./smtp-sink.ts";
+import { spawnService, type Service } from "./spawn-service.ts";
+import { waitFor } from "./wait-for.ts";
+
+/** One line of the audit log. */
+export interface AuditLine {
+  eventId: string;
+  id: string;
+  delivery: string;
+  kind: string;
+  recipient?: string;
+  attempt?: number;
+  reply?: string;
+  reason?: string;
+  possibleDuplicate: boolean;
+}
+
+/** What a client got for a send. */
+export interface Answer {
+  status: number;
+  id: string | undefined;
+  outcome?: string;
+}
+
+export type Name = "api" | "emailer" | "logger";
+
+/** The whole system as processes, with an SMTP sink in this one. */
+export interface System {
+  amqp: string;
+  sink: SmtpSink;
+  services: Record<Name, Service>;
+  /** Base URL of the API; stays when the API is started again. */
+  api(): string;
+  send(email: object): Promise<Answer>;
+  audit(): AuditLine[];
+  /** Resolves when as many lines of a kind stand in the audit log. */
+  audited(kind: string, count: number, deadlineMs?: number): Promise<AuditLine[]>;
+  /** Starts one service anew, after it ended. */
+  restart(name: Name): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Options of {@link startSystem}; the broker's URL is that of a virtual host of its own unless given. */
+export interface SystemOptions {
+  amqp?: string;
+  env?: Record<string, string>;
+  rule?: Rule;
+  delayMs?: number;
+}
+
+/** Starts API, emailer, logger and a sink. */
+export async function startSystem({
+  amqp,
+  env = {},
+  rule,
+  delayMs = 0,
+}: SystemOptions = {}): Promise<System> {
+  const vhost = amqp ?? (await createVhost());
+  const dir = mkdtempSync(join(tmpdir(), "posthorn-audit-"));
+  const sink = await startSink({ delayMs, ...(rule ? { rule } : {}) });
+  const common = { AMQP_URL: vhost, SHUTDOWN_DEADLINE_MS: "15000", RETRY_LADDER: "1s,2s", ...env };
+  const environments: Record<Name, Record<string, string>> = {
+    api: { ...common, HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", API_ANONYMOUS: "true" },
+    emailer: { ...common, SMTP_URLS: sink.url, MAIL_FROM: "Posthorn <post@horn.example>" },
+    logger: { ...common, AUDIT_DIR: dir },
+  };
+  const start = async (name: Name) => spawnService(name, environments[name]);
+  const [api, emailer, logger] = await Promise.all([
+    start("api"),
+    start("emailer"),
+    start("logger"),
+  ]);
+  const services = { api, emailer, logger };
+  const port = await api.port("API listens");
+  environments.api["HTTP_PORT"] = String(port);
+  const base = `http://127.0.0.1:${port}`;
+  const audit = () => readAudit(dir);
+  return {
+    amqp: vhost,
+    sink,
+    services,
+    api: () => base,
+    send: (email) => send(base, email),
+    audit,
+    audited: async (kind, count, deadlineMs) =>
+      waitFor(
+        `${count} lines of ${kind}`,
+        () => {
+          const lines = audit().filter((line) => line.kind === kind);
+          return lines.length >= count ? lines : undefined;
+        },
+        deadlineMs,
+      ),
+    restart: async (name) => {
+      services[name] = await start(name);
+    },
+    stop: async () => {
+      await Promise.all(Object.values(services).map((service) => service.end("SIGKILL")));
+      await sink.close();
+      rmSync(dir, { recursive: true, force: true });
+      if (amqp === undefined) await deleteVhost(vhost);
+    },
+  };
+}
+
+/** Waits until every service of a system is ready. */
+export async function allReady({ services }: System): Promise<void> {
+  await Promise.all(Object.values(services).map((service) => service.ready()));
+}
+
+/** Sends numbered emails from several clients at once, and resolves to the answers. */
+export async function sendMany(
+  system: System,
+  count: number,
+  clients: number,
+  toEmail = emailNumber,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  let next = 0;
+  const client = async () => {
+    while (next < count) answers.push(await system.send(toEmail(next++)));
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  return answers;
+}
+
+/** A small email with a recipient of its own. */
+export function emailNumber(number: number): object {
+  return {
+    toaddr: `user${number}@example.com`,
+    subject: `Email ${number}`,
+    body: `The body of ${number}`,
+  };
+}
+
+/** Ids that occur more than once. */
+export function twice(ids: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return ids.filter((id) => seen.has(id) || !seen.add(id));
+}
+
+async function send(base: string, email: object): Promise<Answer> {
+  try {
+    const response = await fetch(`${base}/send`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(email),
+    });
+    const body = (await response.json()) as { id?: string; outcome?: string };
+    return {
+      status: response.status,
+      id: body.id,
+      ...(body.outcome ? { outcome: body.outcome } : {}),
+    };
+  } catch {
+    return { status: 0, id: undefined };
+  }
+}
+
+function readAudit(dir: string): AuditLine[] {
+  const files = readdirSync(dir).filter((name) => name.endsWith(".jsonl"));
+  const lines = files.sort().flatMap((name) => readFileSync(join(dir, name), "utf8").split("\n"));
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as AuditLine);
+}
