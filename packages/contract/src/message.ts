@@ -67,10 +67,20 @@ function parse<Schema extends z.ZodType>(
   }
   const result = schema.safeParse(json);
   if (result.success) return { value: result.data };
-  const faults = result.error.issues.map(
-    ({ path, message }) => `${path.join(".") || "body"} ${message}`,
-  );
+  const faults = result.error.issues.flatMap((issue) => explain(issue, []));
   return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: faults.slice(0, 5).join("; ") };
+}
+
+/** Of an address or a list of addresses, the faults of the one that was meant. */
+function explain(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): string[] {
+  const path = [...above, ...issue.path];
+  const meant = issue.code === "invalid_union" && issue.errors.find(isOfRightType);
+  if (meant) return meant.flatMap((inner) => explain(inner, path));
+  return [`${path.join(".") || "body"} ${issue.message}`];
+}
+
+function isOfRightType(issues: readonly z.core.$ZodIssue[]): boolean {
+  return !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
 }
 
 function newer(type: string): Unreadable {

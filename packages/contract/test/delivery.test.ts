@@ -1,0 +1,269 @@
+import { describe, expect, it } from "@jest/globals";
+import {
+  attemptOf,
+  crashesOf,
+  deliveryIdSchema,
+  emailIdSchema,
+  formatDeliveryId,
+  isEmailId,
+  newEmailId,
+  parseDeliveryId,
+  timeOfEmailId,
+} from "../src/delivery.ts";
+
+const ID = "0199c0de-0000-7000-8000-000000000001";
+
+describe("newEmailId", () => {
+  it("makes an id that is one", () => {
+    expect(isEmailId(newEmailId())).toBe(true);
+  });
+
+  it("makes ids that differ and sort by time", () => {
+    const ids = Array.from({ length: 1_000 }, newEmailId);
+
+    expect(new Set(ids).size).toBe(1_000);
+    expect(ids.map(timeOfEmailId)).toStrictEqual(ids.map(timeOfEmailId).sort((a, b) => a - b));
+  });
+});
+
+describe("timeOfEmailId", () => {
+  it("gives the moment at which the id was made", () => {
+    const before = Date.now();
+    const time = timeOfEmailId(newEmailId());
+
+    expect(time).toBeGreaterThanOrEqual(before);
+    expect(time).toBeLessThanOrEqual(Date.now());
+  });
+
+  it("reads the first 48 bits as milliseconds since the epoch", () => {
+    expect(timeOfEmailId("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")).toBe(
+      Date.UTC(2022, 1, 22, 19, 22, 22),
+    );
+  });
+});
+
+describe("isEmailId", () => {
+  it.each([
+    ["version 4", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"],
+    ["another variant", "0199c0de-0000-7000-c000-000000000001"],
+    ["capitals", ID.toUpperCase()],
+    ["a delivery id", `${ID}.0.0`],
+    ["a line break after it", `${ID}\n`],
+    ["braces", `{${ID}}`],
+    ["nothing", ""],
+    ["undefined", undefined],
+    ["a list with an id", [ID]],
+  ])("denies %s", (_, value) => {
+    expect(isEmailId(value)).toBe(false);
+  });
+});
+
+describe("parseDeliveryId", () => {
+  it.each([
+    [`${ID}.0.0`, { email: ID, recipient: 0, generation: 0 }],
+    [`${ID}.49.3`, { email: ID, recipient: 49, generation: 3 }],
+    [`${ID}.0.99999`, { email: ID, recipient: 0, generation: 99_999 }],
+  ])("reads %s and writes it the same", (text, id) => {
+    expect(parseDeliveryId(text)).toStrictEqual(id);
+    expect(formatDeliveryId(id)).toBe(text);
+  });
+
+  it.each([
+    ["an email id", ID],
+    ["no generation", `${ID}.0`],
+    ["a fourth part", `${ID}.0.0.0`],
+    ["a zero before a number", `${ID}.01.0`],
+    ["a sign", `${ID}.-1.0`],
+    ["a hexadecimal number", `${ID}.0x1.0`],
+    ["six digits", `${ID}.0.100000`],
+    ["a UUID of version 4", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d.0.0"],
+    ["text before it", `x${ID}.0.0`],
+    ["a line break after it", `${ID}.0.0\n`],
+    ["other digits", `${ID}.٠.0`],
+    ["nothing", ""],
+    ["undefined", undefined],
+    ["null", null],
+    ["a number", 7],
+    ["an object", {}],
+  ])("denies %s", (_, text) => {
+    expect(parseDeliveryId(text)).toBeUndefined();
+  });
+});
+
+describe("emailIdSchema and deliveryIdSchema", () => {
+  it("agree with the functions", () => {
+    expect(emailIdSchema.safeParse(ID).success).toBe(true);
+    expect(emailIdSchema.safeParse(`${ID}.0.0`).success).toBe(false);
+    expect(deliveryIdSchema.safeParse(`${ID}.0.0`).success).toBe(true);
+    expect(deliveryIdSchema.safeParse(ID).success).toBe(false);
+  });
+});
+
+const RUNGS = 2;
+const died = (queue: string, reason: string, count = 1) => ({
+  count,
+  reason,
+  queue,
+  time: { "!": "timestamp", value: 1_795_455_448 },
+  exchange: "emailer.retry",
+  "routing-keys": [queue],
+});
+
+/** What RabbitMQ 3.10.8 and 4.3.6 put into a message on its way down a ladder of two rungs, as recorded. */
+const LADDER = [
+  { attempt: 1, queue: "emailer", old: [], now: [], count: undefined },
+  {
+    attempt: 2,
+    queue: "emailer.attempt.1",
+    old: [died("emailer.wait.1s", "expired"), died("emailer", "rejected")],
+    now: [died("emailer.wait.1s", "expired"), died("emailer", "rejected")],
+    count: 1,
+  },
+  {
+    attempt: 3,
+    queue: "emailer.attempt.2",
+    old: [
+      died("emailer.wait.2s", "expired"),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+      died("emailer.attempt.1", "rejected"),
+    ],
+    now: [
+      died("emailer.wait.2s", "expired"),
+      died("emailer.attempt.1", "rejected"),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+    ],
+    count: 2,
+  },
+  {
+    attempt: 4,
+    queue: "emailer.attempt.2",
+    old: [
+      died("emailer.wait.2s", "expired", 2),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+      died("emailer.attempt.1", "rejected"),
+      died("emailer.attempt.2", "rejected"),
+    ],
+    now: [
+      died("emailer.wait.2s", "expired", 2),
+      died("emailer.attempt.2", "rejected"),
+      died("emailer.attempt.1", "rejected"),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+    ],
+    count: 3,
+  },
+  {
+    attempt: 27,
+    queue: "emailer.attempt.2",
+    old: [
+      died("emailer.wait.2s", "expired", 25),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+      died("emailer.attempt.1", "rejected"),
+      died("emailer.attempt.2", "rejected", 24),
+    ],
+    now: [
+      died("emailer.wait.2s", "expired", 25),
+      died("emailer.attempt.2", "rejected", 24),
+      died("emailer.attempt.1", "rejected"),
+      died("emailer.wait.1s", "expired"),
+      died("emailer", "rejected"),
+    ],
+    count: 26,
+  },
+];
+
+const ON_3_10 = LADDER.map(({ old, ...step }) => ({
+  ...step,
+  brokerVersion: "3.10.8",
+  headers: { "x-delivery-count": 0, ...(old.length > 0 && { "x-death": old }) },
+}));
+const ON_4_3 = LADDER.map(({ now, count, ...step }) => ({
+  ...step,
+  brokerVersion: "4.3.6",
+  headers: count === undefined ? {} : { "x-delivery-count": count, "x-death": now },
+}));
+
+/** Headers as any program may set them: a broker hands over the first delivery of a message as it came. */
+const FORGED = [
+  ["text", "rejected"],
+  ["an object", { count: 5 }],
+  ["null in the list", [null]],
+  ["text in the list", ["rejected"]],
+  ["a list in the list", [[]]],
+  ["a count that is text", [{ count: "many", reason: "rejected", queue: "emailer" }]],
+  ["a count that is an object", [{ count: {}, reason: "rejected", queue: "emailer" }]],
+  ["a count below zero", [{ count: -5, reason: "rejected", queue: "emailer" }]],
+] as const;
+
+describe("attemptOf", () => {
+  it.each([...ON_3_10, ...ON_4_3])(
+    "counts attempt $attempt in $queue on $brokerVersion",
+    ({ attempt, ...counted }) => {
+      expect(attemptOf(counted, RUNGS)).toBe(attempt);
+    },
+  );
+
+  it("takes a replay, which the broker has not counted, for the first attempt", () => {
+    expect(attemptOf({ queue: "emailer", headers: {}, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
+  });
+
+  it("consumes no attempt when a connection is lost", () => {
+    const headers = { "x-delivery-count": 5, "x-acquired-count": 6 };
+
+    expect(attemptOf({ queue: "emailer", headers, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
+  });
+
+  it("consumes no attempt in the queues of other programs", () => {
+    const headers = { "x-death": [died("other", "rejected", 9), died("emailer", "maxlen", 9)] };
+
+    expect(attemptOf({ queue: "emailer", headers, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
+  });
+
+  it.each(FORGED)("counts the first attempt when a program forged x-death as %s", (_, death) => {
+    const counted = { queue: "emailer", headers: { "x-death": death }, brokerVersion: "3.10.8" };
+
+    expect(attemptOf(counted, RUNGS)).toBe(1);
+  });
+});
+
+describe("crashesOf", () => {
+  it.each([...ON_3_10, ...ON_4_3])(
+    "counts none at attempt $attempt on $brokerVersion",
+    (counted) => {
+      expect(crashesOf(counted)).toBe(0);
+    },
+  );
+
+  it.each([...ON_3_10, ...ON_4_3])(
+    "counts three lost connections at attempt $attempt on $brokerVersion",
+    ({ headers, ...counted }) => {
+      const count = headers["x-delivery-count"] ?? 0;
+
+      expect(
+        crashesOf({ ...counted, headers: { ...headers, "x-delivery-count": count + 3 } }),
+      ).toBe(3);
+    },
+  );
+
+  it.each(["4.0.0", "4.3.6", "10.0.1"])("takes rejections off the count on %s", (brokerVersion) => {
+    const headers = { "x-delivery-count": 3, "x-death": [died("emailer", "rejected", 2)] };
+
+    expect(crashesOf({ queue: "emailer", headers, brokerVersion })).toBe(1);
+  });
+
+  it.each(FORGED)("counts none when a program forged x-death as %s", (_, death) => {
+    const counted = { queue: "emailer", headers: { "x-death": death }, brokerVersion: "4.3.6" };
+
+    expect(crashesOf(counted)).toBe(0);
+  });
+
+  it.each([["many"], [{}], [-5], [null]])("counts none when a program forged %j", (count) => {
+    const headers = { "x-delivery-count": count };
+
+    expect(crashesOf({ queue: "emailer", headers, brokerVersion: "4.3.6" })).toBe(0);
+  });
+});

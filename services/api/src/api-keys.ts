@@ -1,0 +1,113 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { ConfigError, type Component, type Log } from "@posthorn/chassis";
+import { Problem } from "./problem.ts";
+
+/** The file is small: reading it misses no change, as looking at its times or its symbolic link can. */
+const LOOK_MS = 1_000;
+/** As sha256sum writes it: the hash, two blanks (or one and an asterisk), a name. */
+const LINE = /^([\da-f]{64}) [ *]([!-~]{1,64})$/i;
+/** RFC 6750 §2.1. */
+const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
+const CHALLENGE = { headers: { "WWW-Authenticate": "Bearer" } };
+const ANONYMOUS = "anonymous";
+
+interface ApiKey {
+  hash: Buffer;
+  name: string;
+}
+
+/** Options of {@link ApiKeys}. */
+export interface ApiKeysOptions {
+  /** Without one, everyone may send. */
+  file: string | undefined;
+  log: Log;
+  lookMs?: number;
+}
+
+/** The API keys, by their hashes in a file that is read again when it changes. */
+export class ApiKeys implements Component {
+  readonly name = "api keys";
+  readonly #options: ApiKeysOptions;
+  #keys: readonly ApiKey[] = [];
+  #text: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @throws {ConfigError} CONFIG_INVALID */
+  constructor(options: ApiKeysOptions) {
+    this.#options = options;
+    if (options.file === undefined) return;
+    this.#text = readAtStart(options.file);
+    this.#keys = parse(this.#text);
+  }
+
+  /** The name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
+  readonly authenticate = (authorization: string | undefined): string => {
+    if (this.#options.file === undefined) return ANONYMOUS;
+    const key = BEARER.exec(authorization ?? "")?.[1];
+    if (key === undefined) throw new Problem("API_KEY_MISSING", CHALLENGE);
+    const hash = createHash("sha256").update(key).digest();
+    // n.b. compares with every key, so that the time taken says nothing.
+    const [match] = this.#keys.filter((known) => timingSafeEqual(known.hash, hash));
+    if (!match) throw new Problem("API_KEY_UNKNOWN", CHALLENGE);
+    return match.name;
+  };
+
+  /** Begins to look for changes. */
+  start(): void {
+    const { file, log, lookMs = LOOK_MS } = this.#options;
+    if (file === undefined) log.warn("everyone may send: API_ANONYMOUS=true");
+    else this.#timer = setInterval(() => void this.#look(file), lookMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(file: string): Promise<void> {
+    const text = await readFile(file, "utf8").catch(() => undefined);
+    if (text === this.#text) return;
+    this.#text = text;
+    this.#replace(text);
+  }
+
+  #replace(text: string | undefined): void {
+    const { log } = this.#options;
+    try {
+      this.#keys = parse(text);
+      log.info("API keys read again", { keys: this.#keys.length });
+    } catch (error) {
+      const reason = error instanceof ConfigError ? error.message : undefined;
+      log.error("API keys not read again, the old ones stay", { reason });
+    }
+  }
+}
+
+function readAtStart(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws {ConfigError} CONFIG_INVALID, naming the line */
+function parse(text: string | undefined): ApiKey[] {
+  if (text === undefined) throw fault("names a file that cannot be read");
+  const keys = text.split("\n").flatMap((line, index) => parseLine(line.trim(), index + 1));
+  if (keys.length === 0) throw fault("has no key");
+  return keys;
+}
+
+function parseLine(line: string, number: number): ApiKey[] {
+  if (line === "" || line.startsWith("#")) return [];
+  const [, hash, name] = LINE.exec(line) ?? [];
+  if (hash === undefined || name === undefined)
+    throw fault(`line ${number} is not \`<sha256 in hex>  <name>\``);
+  return [{ hash: Buffer.from(hash, "hex"), name }];
+}
+
+function fault(reason: string): ConfigError {
+  return new ConfigError("CONFIG_INVALID", `Configuration:\n  API_KEYS_FILE: ${reason}`);
+}

@@ -1,0 +1,88 @@
+import { describe, type Log } from "@posthorn/chassis";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import { readJsonBody } from "./json-body.ts";
+import type { ApiMetrics } from "./metrics.ts";
+import { observe, routeOf } from "./observe.ts";
+import { createOpenapi } from "./openapi.ts";
+import { answerProblem, Problem } from "./problem.ts";
+import { assignRequestId, requestIdOf } from "./request-id.ts";
+import { createSendRoute, type SendOptions } from "./send-route.ts";
+import { toProblem } from "./to-problem.ts";
+
+/** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
+const JSON_ESCAPE = 6;
+const JSON_REST_BYTES = 65_536;
+
+/** Options of {@link createApp}. */
+export interface AppOptions extends SendOptions {
+  /** The name behind an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
+  authenticate: (authorization: string | undefined) => string;
+  metrics: ApiMetrics;
+  log: Log;
+}
+
+/** Creates the HTTP API. */
+export function createApp(options: AppOptions): Express {
+  const { authenticate, bodyMaxBytes, metrics, log } = options;
+  const app = express();
+  app.disable("x-powered-by").disable("etag").set("query parser", false);
+  app.enable("strict routing").enable("case sensitive routing");
+
+  app.use(assignRequestId, observe(metrics, log));
+  app
+    .route("/send")
+    .post(
+      requireKey(authenticate),
+      requireJsonAccepted,
+      readJsonBody(JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES),
+      createSendRoute(options),
+    )
+    .all(refuseMethod("POST"));
+  app
+    .route("/openapi.json")
+    .get(requireJsonAccepted, serve(createOpenapi(bodyMaxBytes)))
+    .all(refuseMethod("GET, HEAD"));
+  app.use(refuseRoute, answerError(metrics, log));
+  return app;
+}
+
+function requireKey(authenticate: AppOptions["authenticate"]): RequestHandler {
+  return (request, response, next) => {
+    response.locals["apiKey"] = authenticate(request.get("Authorization"));
+    next();
+  };
+}
+
+const requireJsonAccepted: RequestHandler = (request, _response, next) => {
+  if (request.accepts("application/json") === false) throw new Problem("NOT_ACCEPTABLE");
+  next();
+};
+
+function serve(document: object): RequestHandler {
+  return (_request, response) => {
+    response.json(document);
+  };
+}
+
+function refuseMethod(allow: string): RequestHandler {
+  return () => {
+    throw new Problem("METHOD_NOT_ALLOWED", { headers: { Allow: allow } });
+  };
+}
+
+const refuseRoute: RequestHandler = () => {
+  throw new Problem("ROUTE_UNKNOWN");
+};
+
+function answerError(metrics: ApiMetrics, log: Log): ErrorRequestHandler {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows error handlers by four parameters
+  return (error: unknown, request, response, _next) => {
+    const problem = toProblem(error);
+    const requestId = requestIdOf(response);
+    if (problem.code === "UNEXPECTED")
+      log.error("request failed", { requestId, ...describe(problem.cause ?? error) });
+    if (routeOf(request) === "/send") metrics.refused.inc({ code: problem.code });
+    // n.b. what could not be parsed to its end has been answered by the HTTP server.
+    if (!response.headersSent) answerProblem(response, problem, requestId);
+  };
+}

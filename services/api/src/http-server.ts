@@ -1,0 +1,111 @@
+import { once } from "node:events";
+import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import { Server as NetServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { listen, type Check, type Component, type Log } from "@posthorn/chassis";
+import { Conversation } from "./conversation.ts";
+import { Problem, type ProblemCode } from "./problem.ts";
+
+/** Against clients that send slowly or without end. Idle connections live longer than a load balancer's 60 s. */
+const LIMITS: ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16_384,
+};
+const HEADERS_MAX = 200;
+/** While stopping: how long an idle connection may still bring a request that was on the wire. */
+const LINGER_MS = 1_000;
+/** While stopping: how long begun requests may take; a publish ends well before. */
+const DRAIN_MS = 12_000;
+
+/** What the parser says, and what we call it. */
+const PARSER_ERRORS: Readonly<Record<string, ProblemCode>> = {
+  HPE_HEADER_OVERFLOW: "HEADERS_TOO_LARGE",
+  ERR_HTTP_REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
+};
+
+/** Options of {@link HttpServer}. */
+export interface HttpServerOptions {
+  host: string;
+  port: number;
+  handle: RequestListener;
+  /** Told the status of what could not be read as a request. */
+  refused: (status: number) => void;
+  log: Log;
+  limits?: ServerOptions;
+}
+
+/** The HTTP server: its limits, and its end without losing a begun request. */
+export class HttpServer implements Component {
+  readonly name = "http";
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  readonly #conversations = new Map<Duplex, Conversation>();
+  #port = 0;
+  #stopping = false;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ ...LIMITS, ...options.limits }, this.#handle);
+    this.#server.maxHeadersCount = HEADERS_MAX;
+    // A client may end its side once it has sent its requests; they are answered none the less.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
+    this.#server.on("connection", this.#meet).on("clientError", this.#refuse);
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Unready while it stops. */
+  readonly check: Check = () => (this.#stopping ? { reason: "stopping", blocks: true } : undefined);
+
+  async start(): Promise<void> {
+    const { host, port, log } = this.#options;
+    this.#port = await listen(this.#server, host, port);
+    log.info("API listens", { port: this.#port });
+  }
+
+  /** Takes no more connections, answers what is begun or on the wire, closes. */
+  async stop(signal: AbortSignal): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#stopping = true;
+    const closed = once(this.#server, "close");
+    // n.b. http's own close() destroys idle connections at once, and with them requests on the wire.
+    NetServer.prototype.close.call(this.#server);
+    for (const conversation of this.#conversations.values()) conversation.closeAfterLast();
+    await atMost(LINGER_MS, closed, signal);
+    for (const conversation of this.#conversations.values())
+      if (conversation.idle) conversation.end();
+    await atMost(DRAIN_MS, closed, signal);
+    this.#server.closeAllConnections();
+  }
+
+  readonly #meet = (socket: Duplex): void => {
+    this.#conversations.set(socket, new Conversation(socket));
+    socket.once("close", () => this.#conversations.delete(socket));
+  };
+
+  readonly #handle: RequestListener = (request, response) => {
+    const conversation = this.#conversations.get(request.socket);
+    if (!conversation?.begin(request, response)) return;
+    if (this.#stopping) conversation.closeAfterLast();
+    this.#options.handle(request, response);
+  };
+
+  readonly #refuse = ({ code = "" }: NodeJS.ErrnoException, socket: Duplex): void => {
+    const problem = new Problem(PARSER_ERRORS[code] ?? "REQUEST_MALFORMED");
+    if (this.#conversations.get(socket)?.refuse(problem)) this.#options.refused(problem.status);
+  };
+}
+
+async function atMost(ms: number, done: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([over.signal, signal]);
+  await Promise.race([done, sleep(ms, undefined, { signal: either }).catch(() => undefined)]);
+  over.abort();
+}

@@ -1,0 +1,39 @@
+import type { Log } from "@posthorn/chassis";
+import type { Request, RequestHandler, Response } from "express";
+import type { ApiMetrics } from "./metrics.ts";
+import { requestIdOf } from "./request-id.ts";
+
+/** The methods that appear in metrics by name; Node's parser knows some thirty more. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+const UNKNOWN = "unknown";
+
+/** Counts and logs every request when it is over: warn for 5xx, else debug. Nothing that a user wrote. */
+export function observe(metrics: ApiMetrics, log: Log): RequestHandler {
+  return (request, response, next) => {
+    const stop = metrics.requestSeconds.startTimer();
+    response.once("close", () => {
+      const labels = labelsOf(request, response);
+      const seconds = stop({ route: labels.route });
+      metrics.requests.inc(labels);
+      const apiKey = response.locals["apiKey"] as string | undefined;
+      const ms = Math.round(seconds * 1_000);
+      const fields = { requestId: requestIdOf(response), ...labels, ms, apiKey };
+      log[response.statusCode < 500 ? "debug" : "warn"]("request", fields);
+    });
+    next();
+  };
+}
+
+/** The path of the route that took a request; not the request's own, which anyone can choose. */
+export function routeOf(request: Request): string {
+  const route = request.route as { path?: string } | undefined;
+  return route?.path ?? UNKNOWN;
+}
+
+function labelsOf(request: Request, response: Response) {
+  return {
+    method: METHODS.has(request.method) ? request.method : UNKNOWN,
+    route: routeOf(request),
+    status: response.writableFinished ? String(response.statusCode) : "aborted",
+  };
+}

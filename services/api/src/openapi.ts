@@ -1,0 +1,115 @@
+import { emailIdSchema } from "@posthorn/contract";
+import { z } from "zod";
+import manifest from "../package.json" with { type: "json" };
+import { PROBLEMS, problemSchema } from "./problem.ts";
+import { createSendSchema } from "./send-schema.ts";
+
+const PROBLEM_HEADERS: Readonly<Record<number, Record<string, string>>> = {
+  401: { "WWW-Authenticate": "`Bearer`" },
+  405: { Allow: "The methods that the path takes" },
+  503: { "Retry-After": "Seconds to wait before the next try" },
+};
+
+/** Describes the API in OpenAPI 3.1, from the schemas that it validates with. */
+export function createOpenapi(bodyMaxBytes: number): object {
+  const send = createSendSchema(bodyMaxBytes);
+  const accepted = send.extend({ id: emailIdSchema, status: z.literal("accepted") });
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Posthorn",
+      version: manifest.version,
+      description: "Transactional email you can trust, on your own cluster",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    paths: {
+      "/send": { post: describeSend() },
+      "/openapi.json": { get: describeOpenapi() },
+    },
+    components: {
+      schemas: {
+        Send: toJsonSchema(send),
+        Accepted: toJsonSchema(accepted),
+        Problem: toJsonSchema(problemSchema),
+      },
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer", description: "Unless the API is anonymous" },
+      },
+    },
+  };
+}
+
+function describeSend(): object {
+  return {
+    operationId: "send",
+    summary: "Send an email",
+    description: "Answers 202 when the email is stored by the broker; sending follows.",
+    security: [{ key: [] }, {}],
+    parameters: [
+      header("X-Request-Id", "Up to 128 letters, digits, dots, dashes or underscores; returned"),
+      header("traceparent", "W3C Trace Context; goes along with the email"),
+    ],
+    requestBody: { required: true, ...json(ref("Send")) },
+    responses: {
+      202: {
+        description: "Accepted: what was sent, with its id",
+        headers: describeHeaders({ Location: "Path of the email" }),
+        ...json(ref("Accepted")),
+      },
+      ...describeProblems(Object.values(PROBLEMS).map(({ status }) => status)),
+    },
+  };
+}
+
+function describeOpenapi(): object {
+  return {
+    operationId: "getOpenapi",
+    summary: "This document",
+    security: [],
+    responses: {
+      200: { description: "OpenAPI 3.1", ...json({ type: "object" }) },
+      ...describeProblems([400, 405, 406, 408, 431]),
+    },
+  };
+}
+
+/** A response for each status, which lists the codes and titles that go with it. */
+function describeProblems(statuses: readonly number[]): object {
+  return Object.fromEntries(statuses.map((status) => [status, describeProblem(status)]));
+}
+
+function describeProblem(status: number): object {
+  const kinds = Object.entries(PROBLEMS).filter(([, kind]) => kind.status === status);
+  return {
+    description: kinds.map(([code, { title }]) => `\`${code}\`: ${title}`).join("\n\n"),
+    headers: describeHeaders(PROBLEM_HEADERS[status] ?? {}),
+    content: { "application/problem+json": { schema: ref("Problem") } },
+  };
+}
+
+function describeHeaders(headers: Readonly<Record<string, string>>): object {
+  const described = Object.entries({ "X-Request-Id": "The request's id", ...headers }).map(
+    ([name, description]) => [name, { description, schema: { type: "string" } }] as const,
+  );
+  return Object.fromEntries(described);
+}
+
+function json(schema: object): object {
+  return { content: { "application/json": { schema } } };
+}
+
+function header(name: string, description: string): object {
+  return { name, in: "header", description, schema: { type: "string" } };
+}
+
+function ref(name: string): object {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+/** n.b. `$schema` is the dialect that OpenAPI 3.1 has by default. */
+function toJsonSchema(schema: z.ZodType): object {
+  const described = z.toJSONSchema(schema, { io: "input" });
+  delete described.$schema;
+  return described;
+}

@@ -1,0 +1,35 @@
+import { emailSchema, recipientsOf } from "@posthorn/contract";
+import { z } from "zod";
+
+/** The body of `POST /send`: the contract's email, and nothing else. */
+export function createSendSchema(bodyMaxBytes: number) {
+  const { toaddr, subject, body } = emailSchema.shape;
+  return z.strictObject({
+    toaddr: toaddr.superRefine((recipients, context) => {
+      for (const { index, first } of repeats(recipientsOf({ toaddr: recipients })))
+        context.addIssue({ code: "custom", path: [index], message: `repeats toaddr[${first}]` });
+    }),
+    subject,
+    body: body
+      .refine((text) => Buffer.byteLength(text) <= bodyMaxBytes, {
+        message: `must not be longer than ${bodyMaxBytes} bytes`,
+        params: TOO_LARGE,
+      })
+      .meta({
+        description: `${body.description ?? "Body"}; at most ${bodyMaxBytes} bytes of UTF-8`,
+      }),
+  });
+}
+
+/** Whether a fault is that the body is too large, which is 413 rather than 422. */
+export function isTooLarge(issue: z.core.$ZodIssue): boolean {
+  return issue.code === "custom" && issue.params === TOO_LARGE;
+}
+
+const TOO_LARGE = { tooLarge: true };
+
+function repeats(addresses: readonly string[]): { index: number; first: number }[] {
+  return addresses
+    .map((address, index) => ({ index, first: addresses.indexOf(address) }))
+    .filter(({ index, first }) => first < index);
+}

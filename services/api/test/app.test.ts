@@ -1,0 +1,386 @@
+import { PublishRefused, PublishUnknown } from "@posthorn/chassis";
+import { isEmailId, readEmail } from "@posthorn/contract";
+import { describe, expect, it } from "@jest/globals";
+import request from "supertest";
+import { Problem } from "../src/problem.ts";
+import { createTestApp, EMAIL } from "./support.ts";
+
+interface ProblemBody {
+  code: string;
+  requestId: string;
+  errors: { field: string; reason: string }[];
+}
+
+describe("POST /send", () => {
+  it("answers 202 with the email as it was given, its id and its place", async () => {
+    const given = {
+      toaddr: ["ada@EXAMPLE.com", "bob@bücher.example"],
+      subject: "Grüße 🎺",
+      body: "",
+    };
+    const { app } = createTestApp();
+
+    const response = await request(app).post("/send").send(given);
+
+    const { id, ...rest } = response.body as { id: string };
+    expect(response.status).toBe(202);
+    expect(rest).toEqual({ ...given, status: "accepted" });
+    expect(isEmailId(id)).toBe(true);
+    expect(response.headers["location"]).toBe(`/emails/${id}`);
+  });
+
+  it("publishes the email once, with normalised addresses, in the contract's form", async () => {
+    const { app, published } = createTestApp();
+
+    const response = await request(app)
+      .post("/send")
+      .send({ ...EMAIL, toaddr: ["ada@EXAMPLE.com", "bob@bücher.example"] });
+
+    const [publication] = published;
+    expect(published).toHaveLength(1);
+    expect(publication).toMatchObject({ exchange: "emails", routingKey: "", headers: {} });
+    expect(Math.abs((publication?.timestamp ?? 0) - Date.now())).toBeLessThan(5_000);
+    expect(
+      readEmail({ body: publication?.body ?? Buffer.alloc(0), properties: publication ?? {} }),
+    ).toEqual({
+      kind: "email",
+      id: (response.body as { id: string }).id,
+      email: { ...EMAIL, toaddr: ["ada@example.com", "bob@xn--bcher-kva.example"] },
+    });
+  });
+
+  it("answers only after the broker has confirmed", async () => {
+    let confirm = (): void => undefined;
+    const confirmed = new Promise<void>((resolve) => {
+      confirm = resolve;
+    });
+    const order: string[] = [];
+    const { app } = createTestApp({ publish: () => confirmed });
+
+    const answered = request(app)
+      .post("/send")
+      .send(EMAIL)
+      .then(() => order.push("answered"));
+    setTimeout(() => {
+      order.push("confirmed");
+      confirm();
+    }, 50);
+    await answered;
+
+    expect(order).toEqual(["confirmed", "answered"]);
+  });
+
+  it("hands on a valid traceparent", async () => {
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const { app, published } = createTestApp();
+
+    await request(app).post("/send").set("traceparent", traceparent).send(EMAIL);
+
+    expect(published[0]?.headers).toEqual({ traceparent });
+  });
+
+  it.each([
+    "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+    "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "x",
+  ])("ignores the invalid traceparent %s", async (traceparent) => {
+    const { app, published } = createTestApp();
+
+    await request(app).post("/send").set("traceparent", traceparent).send(EMAIL);
+
+    expect(published[0]?.headers).toEqual({});
+  });
+
+  it.each([
+    ["an absent field", { toaddr: "a@b.c", subject: "" }, [["body", "is required"]]],
+    ["no object", [], [["$", "must be a JSON object"]]],
+    ["null", { ...EMAIL, subject: null }, [["subject", "must be a JSON string"]]],
+    ["a number", { ...EMAIL, body: 1 }, [["body", "must be a JSON string"]]],
+    ["an unknown field", { ...EMAIL, bcc: "a@b.c" }, [["bcc", "is not a known field"]]],
+    ["no recipient", { ...EMAIL, toaddr: [] }, [["toaddr", "must have a recipient"]]],
+    [
+      "an address that is a number",
+      { ...EMAIL, toaddr: 1 },
+      [["toaddr", "must be an address or a list of addresses"]],
+    ],
+    [
+      "a number in the list",
+      { ...EMAIL, toaddr: ["a@b.c", 1] },
+      [["toaddr[1]", "must be a JSON string"]],
+    ],
+    [
+      "an address without domain",
+      { ...EMAIL, toaddr: "ada" },
+      [["toaddr", "must be an address such as name@example.com"]],
+    ],
+    [
+      "a repeated address",
+      { ...EMAIL, toaddr: ["a@b.c", "x@b.c", "a@B.c"] },
+      [["toaddr[2]", "repeats toaddr[0]"]],
+    ],
+    [
+      "51 recipients",
+      { ...EMAIL, toaddr: Array.from({ length: 51 }, (_, n) => `a${n}@b.c`) },
+      [["toaddr", "must not have more than 50 recipients"]],
+    ],
+    [
+      "an SMTPUTF8 address",
+      { ...EMAIL, toaddr: "käthe@example.com" },
+      [["toaddr", "must not have letters outside ASCII before the @ (SMTPUTF8 is not supported)"]],
+    ],
+    [
+      "a long subject",
+      { ...EMAIL, subject: "x".repeat(999) },
+      [["subject", "must not be longer than 998 characters"]],
+    ],
+  ])("answers 422 and names the field and the reason for %s", async (_what, email, errors) => {
+    const { app, published } = createTestApp();
+
+    const response = await request(app).post("/send").send(email);
+
+    const problem = response.body as ProblemBody;
+    expect(response.status).toBe(422);
+    expect(problem.code).toBe("EMAIL_INVALID");
+    expect(problem.errors.map(({ field, reason }) => [field, reason])).toEqual(errors);
+    expect(published).toEqual([]);
+  });
+
+  it("measures the body in bytes of UTF-8", async () => {
+    const { app } = createTestApp({ bodyMaxBytes: 4 });
+
+    const fits = await request(app)
+      .post("/send")
+      .send({ ...EMAIL, body: "🎺" });
+    const exceeds = await request(app)
+      .post("/send")
+      .send({ ...EMAIL, body: "🎺!" });
+
+    expect(fits.status).toBe(202);
+    expect(exceeds.status).toBe(413);
+    expect(exceeds.body).toMatchObject({
+      code: "BODY_TOO_LARGE",
+      errors: [{ field: "body", reason: "must not be longer than 4 bytes" }],
+    });
+  });
+
+  it("accepts a body of the largest size even when JSON escapes each byte as six", async () => {
+    const { app } = createTestApp({ bodyMaxBytes: 1_000 });
+
+    const response = await request(app)
+      .post("/send")
+      .set("Content-Type", "application/json")
+      .send(JSON.stringify({ ...EMAIL, body: "\u0001".repeat(1_000) }));
+
+    expect(response.status).toBe(202);
+  });
+
+  it.each([
+    [
+      "before publishing",
+      "not_accepted",
+      { refusal: () => new PublishRefused("QUEUE_FULL", "") },
+      "QUEUE_FULL",
+    ],
+    [
+      "by the publisher",
+      "not_accepted",
+      { publish: () => Promise.reject(new PublishRefused("AMQP_BLOCKED", "")) },
+      "AMQP_BLOCKED",
+    ],
+    [
+      "with nobody knowing",
+      "unknown",
+      { publish: () => Promise.reject(new PublishUnknown("AMQP_NACKED", "")) },
+      "AMQP_NACKED",
+    ],
+  ])(
+    "answers 503 and says the outcome when it is refused %s",
+    async (_when, outcome, fault, code) => {
+      const { app, registry } = createTestApp(fault);
+
+      const response = await request(app).post("/send").send(EMAIL);
+
+      expect(response.status).toBe(503);
+      expect(response.body).toMatchObject({ code, outcome });
+      expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
+      expect(isEmailId((response.body as { id?: string }).id)).toBe(outcome === "unknown");
+      expect(await registry.metrics()).toContain(`posthorn_sends_refused_total{code="${code}"} 1`);
+    },
+  );
+
+  it("answers 500 without a word of an unexpected error, and logs no message of it", async () => {
+    const { app, lines } = createTestApp({ publish: () => Promise.reject(new Error("secret")) });
+
+    const response = await request(app).post("/send").send(EMAIL);
+
+    expect(response.status).toBe(500);
+    expect(response.body).toMatchObject({ code: "UNEXPECTED" });
+    expect(response.text + JSON.stringify(lines)).not.toContain("secret");
+    expect(
+      lines.some(({ level, message }) => level === "error" && message === "request failed"),
+    ).toBe(true);
+  });
+
+  it("answers 401 with a challenge before it reads anything", async () => {
+    const { app } = createTestApp({
+      authenticate: () => {
+        throw new Problem("API_KEY_MISSING", { headers: { "WWW-Authenticate": "Bearer" } });
+      },
+    });
+
+    const response = await request(app).post("/send").set("Content-Type", "text/plain").send("x");
+
+    expect(response.status).toBe(401);
+    expect(response.headers["www-authenticate"]).toBe("Bearer");
+  });
+
+  it("logs neither address, subject nor body", async () => {
+    const { app, lines } = createTestApp();
+
+    await request(app).post("/send").set("X-Request-Id", "r-1").send(EMAIL);
+
+    expect(lines).toEqual([
+      {
+        level: "debug",
+        message: "request",
+        fields: expect.objectContaining({
+          requestId: "r-1",
+          method: "POST",
+          route: "/send",
+          status: "202",
+        }) as unknown,
+      },
+    ]);
+    expect(JSON.stringify(lines)).not.toMatch(/ada|Hello/);
+  });
+
+  it("counts what it accepts and what it answers", async () => {
+    const { app, registry } = createTestApp();
+
+    await request(app).post("/send").send(EMAIL);
+    await request(app).post("/any/path/at/all").send(EMAIL);
+
+    const text = await registry.metrics();
+    expect(text).toContain("posthorn_emails_accepted_total 1");
+    expect(text).toContain(
+      'posthorn_http_requests_total{method="POST",route="/send",status="202"} 1',
+    );
+    expect(text).toContain(
+      'posthorn_http_requests_total{method="POST",route="unknown",status="404"} 1',
+    );
+  });
+});
+
+describe("content negotiation", () => {
+  it.each([
+    ["text/plain", "MEDIA_TYPE_UNSUPPORTED"],
+    ["application/x-www-form-urlencoded", "MEDIA_TYPE_UNSUPPORTED"],
+    ["nonsense", "MEDIA_TYPE_UNSUPPORTED"],
+    ["application/json; charset=utf-16", "CHARSET_UNSUPPORTED"],
+    ["application/json; charset=iso-8859-1", "CHARSET_UNSUPPORTED"],
+  ])("answers 415 to the content type %s", async (type, code) => {
+    const { app } = createTestApp();
+
+    const response = await request(app)
+      .post("/send")
+      .set("Content-Type", type)
+      .send(JSON.stringify(EMAIL));
+
+    expect(response.status).toBe(415);
+    expect(response.body).toMatchObject({ code });
+  });
+
+  it("answers 415 to a compressed body", async () => {
+    const { app } = createTestApp();
+
+    const response = await request(app).post("/send").set("Content-Encoding", "gzip").send(EMAIL);
+
+    expect(response.status).toBe(415);
+    expect(response.body).toMatchObject({ code: "ENCODING_UNSUPPORTED" });
+  });
+
+  it("answers 415 to no body at all", async () => {
+    const { app } = createTestApp();
+
+    const response = await request(app).post("/send");
+
+    expect(response.status).toBe(415);
+  });
+
+  it("takes application/json with charset UTF-8 in any case", async () => {
+    const { app } = createTestApp();
+
+    const response = await request(app)
+      .post("/send")
+      .set("Content-Type", 'Application/JSON; Charset="UTF-8"')
+      .send(JSON.stringify(EMAIL));
+
+    expect(response.status).toBe(202);
+  });
+
+  it("answers 406 when the client does not accept JSON", async () => {
+    const { app, published } = createTestApp();
+
+    const response = await request(app).post("/send").set("Accept", "text/html").send(EMAIL);
+
+    expect(response.status).toBe(406);
+    expect(published).toEqual([]);
+  });
+});
+
+describe("routing", () => {
+  it.each([
+    ["GET", "/send", "POST"],
+    ["OPTIONS", "/send", "POST"],
+    ["DELETE", "/openapi.json", "GET, HEAD"],
+  ])("answers 405 with Allow to %s %s", async (method, path, allow) => {
+    const { app } = createTestApp();
+
+    const response = await request(app)[method.toLowerCase() as "get"](path);
+
+    expect(response.status).toBe(405);
+    expect(response.headers["allow"]).toBe(allow);
+  });
+
+  it.each(["/", "/send/", "/SEND", "/emails/%ff", "//send", "/__proto__"])(
+    "answers 404 to %s",
+    async (path) => {
+      const { app } = createTestApp();
+
+      const response = await request(app).post(path).send(EMAIL);
+
+      expect(response.status).toBe(404);
+      expect(response.body).toMatchObject({ code: "ROUTE_UNKNOWN" });
+    },
+  );
+});
+
+describe("problem documents", () => {
+  it("have the media type, the members of RFC 9457, a code and the request's id", async () => {
+    const { app } = createTestApp();
+
+    const response = await request(app).get("/none").set("X-Request-Id", "my.request-1");
+
+    expect(response.headers["content-type"]).toBe("application/problem+json");
+    expect(response.headers["x-request-id"]).toBe("my.request-1");
+    expect(response.body).toEqual({
+      type: "urn:posthorn:problem:ROUTE_UNKNOWN",
+      title: "There is nothing at this path",
+      status: 404,
+      code: "ROUTE_UNKNOWN",
+      requestId: "my.request-1",
+    });
+  });
+
+  it.each(["a b", "x".repeat(129), "ada@example.com", ""])(
+    "carry a new id in place of the request id %j",
+    async (given) => {
+      const { app } = createTestApp();
+
+      const response = await request(app).get("/none").set("X-Request-Id", given);
+
+      expect(response.headers["x-request-id"]).toMatch(/^[\da-f-]{36}$/);
+      expect((response.body as ProblemBody).requestId).toBe(response.headers["x-request-id"]);
+    },
+  );
+});

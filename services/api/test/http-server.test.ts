@@ -1,0 +1,331 @@
+import { request as httpRequest, Agent, type ServerOptions } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "@jest/globals";
+import type { Publication } from "@posthorn/chassis";
+import { HttpServer } from "../src/http-server.ts";
+import {
+  connectRaw,
+  createFakeLog,
+  createTestApp,
+  EMAIL,
+  rawSend,
+  statusesIn,
+  waitFor,
+} from "./support.ts";
+
+const QUICK: ServerOptions = {
+  headersTimeout: 150,
+  requestTimeout: 300,
+  connectionsCheckingInterval: 25,
+};
+const FOREVER = new AbortController().signal;
+
+let server: HttpServer | undefined;
+afterEach(() => server?.stop(AbortSignal.abort()));
+
+/** Starts the API behind its server; each publish takes as long as the subject says, in milliseconds. */
+async function start(limits: ServerOptions = {}) {
+  const published: Publication[] = [];
+  const refusals: number[] = [];
+  const { app } = createTestApp({
+    publish: async (publication) => {
+      published.push(publication);
+      const { subject } = JSON.parse(publication.body.toString()) as typeof EMAIL;
+      await sleep(Number(subject), undefined, { ref: false });
+    },
+  });
+  server = new HttpServer({
+    host: "127.0.0.1",
+    port: 0,
+    handle: app,
+    refused: (status) => refusals.push(status),
+    log: createFakeLog().log,
+    limits,
+  });
+  await server.start();
+  return { server, port: server.port, published, refusals };
+}
+
+const taking = (ms: number) => rawSend({ ...EMAIL, subject: String(ms) });
+
+describe("slow and endless clients", () => {
+  it("answers 408 to a head that does not end in time", async () => {
+    const { port, refusals } = await start(QUICK);
+    const client = connectRaw(port);
+
+    client.socket.write("POST /send HTTP/1.1\r\nHost: te");
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([408]);
+    expect(client.received()).toContain('"code":"REQUEST_TIMEOUT"');
+    expect(refusals).toEqual([408]);
+  });
+
+  it("answers 408 to a body that does not end in time", async () => {
+    const { port, published } = await start(QUICK);
+    const client = connectRaw(port);
+
+    client.socket.write(taking(0).slice(0, -1));
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([408]);
+    expect(published).toEqual([]);
+  });
+
+  it("closes a connection on which nothing comes", async () => {
+    const { port } = await start(QUICK);
+    const client = connectRaw(port);
+
+    await client.closed;
+
+    expect(client.socket.destroyed).toBe(true);
+  });
+
+  it.each([20_000, 2_000_000])("answers 431 to a head of %d bytes", async (bytes) => {
+    const { port, refusals } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(
+      `GET /openapi.json HTTP/1.1\r\nHost: test\r\nX-Long: ${"x".repeat(bytes)}\r\n\r\n`,
+    );
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([431]);
+    expect(client.received()).toContain('"code":"HEADERS_TOO_LARGE"');
+    expect(refusals).toEqual([431]);
+  });
+});
+
+describe("what is not HTTP", () => {
+  it.each([
+    "nonsense\r\n\r\n",
+    "\u0016\u0003\u0001\u0000",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+  ])("answers 400 to %j", async (text) => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(text);
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([400]);
+    expect(client.received()).toContain("Content-Type: application/problem+json");
+  });
+
+  it("answers 400 once to garbage between chunks, and publishes nothing", async () => {
+    const { port, published } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(
+      'POST /send HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"to\r\nzz\r\n',
+    );
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([400]);
+    expect(published).toEqual([]);
+  });
+
+  it("answers 400 to a request with two lengths, which could smuggle another", async () => {
+    const { port, published } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(
+      taking(0).replace("Host: test\r\n", "Host: test\r\nTransfer-Encoding: chunked\r\n"),
+    );
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([400]);
+    expect(published).toEqual([]);
+  });
+
+  it("keeps serving others", async () => {
+    const { port } = await start();
+    connectRaw(port).socket.end("nonsense\r\n\r\n");
+    const client = connectRaw(port);
+
+    client.socket.write(taking(0));
+
+    await waitFor(() => client.received() !== "");
+    expect(statusesIn(client.received())).toEqual([202]);
+  });
+});
+
+describe("pipelining", () => {
+  it("answers in order, whichever is ready first", async () => {
+    const { port, published } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(taking(100) + "GET /none HTTP/1.1\r\nHost: test\r\n\r\n" + taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 3);
+
+    const ids = [...client.received().matchAll(/Location: \/emails\/(\S+)/g)].map(([, id]) => id);
+    expect(statusesIn(client.received())).toEqual([202, 404, 202]);
+    expect(ids).toEqual(published.map(({ messageId }) => messageId));
+  });
+
+  it("answers what was begun before it answers 400 to garbage behind it", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(`${taking(100)}${taking(0)}nonsense\r\n\r\n`);
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 202, 400]);
+  });
+
+  it("answers what was begun before it answers 408 to a body that does not end", async () => {
+    const { port } = await start({ ...QUICK, requestTimeout: 200 });
+    const client = connectRaw(port);
+
+    client.socket.write(taking(500) + taking(0).slice(0, -1));
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 408]);
+  });
+
+  it("answers everything to a client that has ended its side", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.end(taking(50) + taking(0));
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 202]);
+  });
+
+  it("stays in step when a body was not read", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(taking(0).replace("application/json", "text/plain") + taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 2);
+
+    expect(statusesIn(client.received())).toEqual([415, 202]);
+  });
+});
+
+describe("HttpServer#stop", () => {
+  it("finishes begun requests, tells the client to close, and takes no new connection", async () => {
+    const { server, port, published } = await start();
+    const client = connectRaw(port);
+    client.socket.write(taking(200));
+    await waitFor(() => published.length === 1);
+
+    const stopped = server.stop(FOREVER);
+    const late = connectRaw(port);
+    await stopped;
+    await Promise.all([client.closed, late.closed]);
+
+    expect(statusesIn(client.received())).toEqual([202]);
+    expect(client.received()).toContain("Connection: close");
+    expect(late.received()).toBe("");
+  });
+
+  it("answers a request that comes on an idle connection just after the stop", async () => {
+    const { server, port } = await start();
+    const client = connectRaw(port);
+    client.socket.write(taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 1);
+
+    const stopped = server.stop(FOREVER);
+    await sleep(100);
+    client.socket.write(taking(0));
+    await stopped;
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 202]);
+    expect(client.received().match(/Connection: close/g)).toHaveLength(1);
+  });
+
+  it("answers all pipelined requests and closes after the last", async () => {
+    const { server, port, published } = await start();
+    const client = connectRaw(port);
+    client.socket.write(taking(200) + taking(0) + taking(100));
+    await waitFor(() => published.length === 3);
+
+    await server.stop(FOREVER);
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 202, 202]);
+    expect(client.received().match(/Connection: close/g)).toHaveLength(1);
+    expect(client.received().lastIndexOf("HTTP/1.1")).toBeLessThan(
+      client.received().indexOf("Connection: close"),
+    );
+  });
+
+  it("waits neither for idle connections nor for heads that do not end", async () => {
+    const { server, port } = await start();
+    const idle = connectRaw(port);
+    const slow = connectRaw(port);
+    idle.socket.write(taking(0));
+    slow.socket.write("POST /send HTTP/1.1\r\n");
+    await waitFor(() => statusesIn(idle.received()).length === 1);
+
+    const begun = performance.now();
+    await server.stop(FOREVER);
+    await Promise.all([idle.closed, slow.closed]);
+
+    expect(performance.now() - begun).toBeLessThan(2_000);
+  });
+
+  it("cuts off what is not finished at the deadline", async () => {
+    const { server, port, published } = await start();
+    const client = connectRaw(port);
+    client.socket.write(taking(60_000));
+    await waitFor(() => published.length === 1);
+
+    await server.stop(AbortSignal.timeout(100));
+    await client.closed;
+
+    expect(client.received()).toBe("");
+  });
+
+  it("loses no request of clients that keep their connections under load", async () => {
+    const { server, port, published } = await start();
+    const agent = new Agent({ keepAlive: true });
+    const outcomes: (number | string)[] = [];
+    const run = async () => {
+      while (typeof outcomes.at(-1) !== "string") outcomes.push(await post(port, agent));
+    };
+    const clients = Promise.all(Array.from({ length: 8 }, run));
+    await waitFor(() => outcomes.length > 200);
+
+    await server.stop(FOREVER);
+    await clients;
+    agent.destroy();
+
+    const refused = outcomes.filter((outcome) => outcome !== 202);
+    expect([...new Set(refused)]).toEqual(["ECONNREFUSED"]);
+    expect(published).toHaveLength(outcomes.length - refused.length);
+  });
+
+  it("is unready while it stops", async () => {
+    const { server } = await start();
+
+    expect(server.check()).toBeUndefined();
+    await server.stop(FOREVER);
+
+    expect(server.check()).toEqual({ reason: "stopping", blocks: true });
+  });
+});
+
+/** Sends an email; resolves to the status, or the code of what went wrong. */
+function post(port: number, agent: Agent): Promise<number | string> {
+  return new Promise((resolve) => {
+    const body = JSON.stringify({ ...EMAIL, subject: "1" });
+    const headers = { "Content-Type": "application/json", "Content-Length": body.length };
+    httpRequest(
+      { port, host: "127.0.0.1", path: "/send", method: "POST", agent, headers },
+      (response) => {
+        response.resume().once("close", () => {
+          resolve(response.statusCode ?? 0);
+        });
+      },
+    )
+      .once("error", (error: NodeJS.ErrnoException) => {
+        resolve(error.code ?? "error");
+      })
+      .end(body);
+  });
+}

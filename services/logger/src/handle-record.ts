@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import {
+  TransientError,
+  type Delivery,
+  type Log,
+  type Publication,
+  type Settlement,
+} from "@posthorn/chassis";
+import { MAYBE_DUPLICATE, readEmail, readOutcome, type Unreadable } from "@posthorn/contract";
+import { acceptedLines, outcomeLine, type AuditLine } from "./audit-line.ts";
+import type { LoggerMetrics } from "./metrics.ts";
+import { parked, shortString } from "./park.ts";
+
+/** What the handler of records needs. */
+export interface RecordOptions {
+  /** Resolves when the line is on disk. */
+  record: (line: AuditLine) => Promise<void>;
+  /** Publishes until it is confirmed. */
+  publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
+  metrics: Pick<LoggerMetrics, "unreadable">;
+  log: Log;
+}
+
+/** Creates the handler of the logger's queue: records what is accepted and what became of it, and acks after the sync. */
+export function createHandler(options: RecordOptions): (delivery: Delivery) => Promise<Settlement> {
+  return (delivery) =>
+    isOutcome(delivery) ? handleOutcome(delivery, options) : handleEmail(delivery, options);
+}
+
+/** n.b. not by the exchange: a message that was held comes back through another one. */
+function isOutcome({ properties }: Delivery): boolean {
+  const type: unknown = properties.type;
+  return typeof type === "string" && type.startsWith("outcome.v");
+}
+
+async function handleEmail(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
+  const message = readEmail(delivery);
+  switch (message.kind) {
+    case "email": {
+      const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
+      const lines = acceptedLines(message.id, message.email, maybeDuplicate);
+      await recordAll(lines, delivery, options);
+      return "ack";
+    }
+    // An unnamed email comes back adopted, and one recipient's delivery belongs to an email that was recorded.
+    case "foreign":
+    case "delivery":
+      return "ack";
+    // A malformed email is parked by the emailer, and that outcome is its record.
+    case "malformed":
+    case "newer":
+      explain(message, options);
+      return message.kind === "newer" ? "reject" : "ack";
+  }
+}
+
+async function handleOutcome(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
+  const message = readOutcome(delivery);
+  if (message.kind === "outcome") {
+    await recordAll([outcomeLine(eventIdOf(delivery), message.outcome)], delivery, options);
+    return "ack";
+  }
+  explain(message, options);
+  if (message.kind === "newer") return "reject";
+  await options.publish(parked(delivery, message.reason), delivery.signal);
+  return "ack";
+}
+
+/** The messageId; without one, what tells this outcome from others: its body. */
+function eventIdOf({ body, properties }: Delivery): string {
+  return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
+}
+
+async function recordAll(
+  lines: readonly AuditLine[],
+  { signal }: Delivery,
+  { record }: RecordOptions,
+): Promise<void> {
+  await unlessLost(Promise.all(lines.map(record)), signal);
+}
+
+/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
+function unlessLost<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const lose = () => {
+      reject(new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again"));
+    };
+    if (signal.aborted) lose();
+    signal.addEventListener("abort", lose, { once: true });
+    const forget = () => {
+      signal.removeEventListener("abort", lose);
+    };
+    void work.then(resolve, reject).finally(forget);
+  });
+}
+
+function explain({ kind, code }: Unreadable, { metrics, log }: RecordOptions): void {
+  metrics.unreadable.inc({ code });
+  log.warn(kind === "newer" ? "message of a newer version held" : "message unreadable", { code });
+}

@@ -1,0 +1,88 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach } from "@jest/globals";
+import type { Fields, Log } from "@posthorn/chassis";
+import { Registry } from "prom-client";
+import { AuditLog, type AuditLogOptions } from "../src/audit-log.ts";
+import { outcomeLine, type AuditLine } from "../src/audit-line.ts";
+import { createLoggerMetrics } from "../src/metrics.ts";
+
+export const EMAIL_ID = "019ab000-0000-7000-8000-000000000001";
+/** The time in {@link EMAIL_ID}. */
+export const EMAIL_TIME = "2025-11-23T09:16:21.376Z";
+
+const directories: string[] = [];
+afterEach(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
+});
+
+/** A directory that is removed after the test. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "posthorn-logger-"));
+  directories.push(directory);
+  return directory;
+}
+
+/** A log that keeps what it was told. */
+export function keepLog(): Log & { messages: string[]; fields: Fields[] } {
+  const messages: string[] = [];
+  const fields: Fields[] = [];
+  const keep = (message: string, more: Fields = {}) => {
+    messages.push(message);
+    fields.push(more);
+  };
+  return { messages, fields, debug: keep, info: keep, warn: keep, error: keep };
+}
+
+/** The logger's metrics in a registry of their own. */
+export function testMetrics(directory = tmpdir()) {
+  const registry = new Registry();
+  return { registry, ...createLoggerMetrics(registry, directory) };
+}
+
+/** The line of a sent email; `event` tells it from others. */
+export function line(event: number | string): AuditLine {
+  return outcomeLine(String(event), {
+    kind: "email.sent",
+    delivery: `${EMAIL_ID}.0.0`,
+    time: "2026-11-23T12:00:00.000Z",
+    recipient: "a@example.com",
+    attempt: 1,
+    relay: "relay:25",
+    reply: "250 ok",
+    possibleDuplicate: false,
+  });
+}
+
+/** An audit log with usual options. */
+export function auditLog(directory: string, options: Partial<AuditLogOptions> = {}): AuditLog {
+  return new AuditLog({
+    directory,
+    fileMaxBytes: 1_000_000,
+    retentionDays: 90,
+    seen: () => undefined,
+    eventsMax: 10_000,
+    log: keepLog(),
+    ...options,
+  });
+}
+
+/** The audit files of a directory, by name. */
+export function filesOf(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(".jsonl"))
+    .sort();
+}
+
+/** The ids of all events in the audit files of a directory. Every line must be whole. */
+export function eventsOf(directory: string): string[] {
+  return filesOf(directory).flatMap((name) => {
+    const text = readFileSync(join(directory, name), "utf8");
+    if (text !== "" && !text.endsWith("\n")) throw new Error(`${name} ends in half a line`);
+    return text
+      .split("\n")
+      .slice(0, -1)
+      .map((each) => (JSON.parse(each) as AuditLine).eventId);
+  });
+}

@@ -1,0 +1,131 @@
+import { open } from "node:fs/promises";
+import { describe, expect, it } from "@jest/globals";
+import type { Delivery } from "@posthorn/chassis";
+import type { Open } from "../src/audit-file.ts";
+import { GroupCommit } from "../src/group-commit.ts";
+import { createHandler } from "../src/handle-record.ts";
+import { RecentEvents } from "../src/recent-events.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import {
+  auditLog,
+  EMAIL_ID,
+  eventsOf,
+  keepLog,
+  temporaryDirectory,
+  testMetrics,
+} from "./support.ts";
+
+/** From a delivery to the disk and back, put together as main.ts does it. */
+function setUp(directory: string, openFile: Open = open) {
+  const metrics = testMetrics();
+  const log = keepLog();
+  let skipped = 0;
+  const events = new RecentEvents(10_000, () => skipped++);
+  const seen = (id: string) => {
+    events.add(id);
+  };
+  const flowed: string[] = [];
+  const flow = {
+    pause: () => flowed.push("pause"),
+    release: () => flowed.push("release"),
+    resume: () => flowed.push("resume"),
+  };
+  const store = auditLog(directory, { seen, open: openFile });
+  const commit = new GroupCommit({ store, flow, metrics, log });
+  const handle = createHandler({
+    record: (line) =>
+      events.once(
+        line.eventId,
+        () =>
+          new Promise((stands) => {
+            commit.append(line, () => {
+              stands();
+            });
+          }),
+      ),
+    publish: () => Promise.resolve(),
+    metrics,
+    log,
+  });
+  return { commit, handle, flowed, metrics, skipped: () => skipped };
+}
+
+function outcome(event: string, signal = new AbortController().signal): Delivery {
+  const body = {
+    kind: "email.sent",
+    delivery: `${EMAIL_ID}.0.0`,
+    time: "2026-11-23T12:00:00.000Z",
+    attempt: 1,
+    possibleDuplicate: false,
+  };
+  return {
+    queue: "logger",
+    body: Buffer.from(JSON.stringify(body)),
+    properties: { messageId: event, type: "outcome.v1" } as Delivery["properties"],
+    redelivered: false,
+    brokerVersion: "4.3.6",
+    signal,
+  };
+}
+
+/** An `open` that finds the disk full while `full` says so, after half of what is written. */
+function openOn(disk: { full: boolean }): Open {
+  return async (path, flags, mode) => {
+    const handle = await open(path, flags, mode);
+    const append = handle.appendFile.bind(handle);
+    handle.appendFile = async (bytes) => {
+      if (!disk.full) return append(bytes);
+      await handle.write(bytes as Buffer, 0, 100);
+      const device = await open("/dev/full", "w");
+      await device.writeFile(bytes).finally(() => device.close());
+    };
+    return handle;
+  };
+}
+
+describe("the way of a record", () => {
+  it("has an event once that is redelivered after a restart", async () => {
+    const directory = temporaryDirectory();
+    const before = setUp(directory);
+    await before.commit.start();
+    await Promise.all(["a", "b"].map((event) => before.handle(outcome(event))));
+    await before.commit.stop();
+
+    const after = setUp(directory);
+    await after.commit.start();
+    const settled = await Promise.all(["b", "c"].map((event) => after.handle(outcome(event))));
+    await after.commit.stop();
+
+    expect(settled).toEqual(["ack", "ack"]);
+    expect(eventsOf(directory)).toEqual(["a", "b", "c"]);
+    expect(after.skipped()).toBe(1);
+  });
+
+  it("acks nothing while the disk is full, and has each event once when there is room again", async () => {
+    const directory = temporaryDirectory();
+    const disk = { full: true };
+    const { commit, handle, flowed, metrics } = setUp(directory, openOn(disk));
+    const channel = new AbortController();
+    await commit.start();
+    const acked: string[] = [];
+    const take = async (event: string, signal?: AbortSignal) => {
+      if ((await handle(outcome(event, signal)).catch(() => "lost")) === "ack") acked.push(event);
+    };
+
+    const lost = ["a", "b"].map((event) => take(event, channel.signal));
+    await waitFor("what is in flight is given back", () => flowed.includes("release"));
+    channel.abort();
+    await Promise.all(lost);
+    expect(acked).toEqual([]);
+    expect(commit.check()?.reason).toMatch(/^audit log: /);
+
+    disk.full = false;
+    const again = ["a", "b", "c"].map((event) => take(event));
+    await Promise.all(again);
+    expect(acked.sort()).toEqual(["a", "b", "c"]);
+    expect(eventsOf(directory)).toEqual(["a", "b", "c"]);
+    expect(flowed).toEqual(["pause", "release", "resume"]);
+    expect(await metrics.registry.metrics()).toMatch(/lines_total\{kind="email.sent"\} 3\n/);
+    await commit.stop();
+  });
+});
