@@ -29,6 +29,7 @@ export default async function globalSetup(): Promise<() => Promise<void>> {
     `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
   return async () => {
     control.close();
+    control.closeAllConnections();
     await end(broker);
     rmSync(dir, { recursive: true, force: true });
   };

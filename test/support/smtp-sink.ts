@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { text } from "node:stream/consumers";
 import { SMTPServer } from "smtp-server";
 
@@ -40,13 +41,15 @@ export async function startSink({
       );
     },
     onData(stream, session, done) {
-      void text(stream).then((raw) => {
-        setTimeout(() => {
-          for (const { address } of session.envelope.rcptTo)
-            taken.push({ to: address, raw, messageId: idIn(raw) });
-          done(null, `2.0.0 taken as ${taken.length}`);
-        }, delayMs);
-      });
+      const take = async () => {
+        const raw = await text(stream);
+        await sleep(delayMs);
+        for (const { address } of session.envelope.rcptTo)
+          taken.push({ to: address, raw, messageId: idIn(raw) });
+        return `2.0.0 taken as ${taken.length}`;
+      };
+      // A client that was killed breaks off in the middle.
+      take().then((reply) => done(null, reply), done);
     },
   });
   server.on("error", () => undefined);

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { waitFor } from "./wait-for.ts";
 
@@ -36,7 +35,7 @@ export async function spawnService(name: string, env: Record<string, string>): P
   const chunks: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => chunks.push(text));
-    (stream as Socket).unref();
+    (stream as unknown as { unref(): void }).unref();
   }
   const output = () => chunks.join("");
   const port = (message: string) =>

@@ -100,9 +100,9 @@ function readSecret(env: Env, name: string, faults: string[]): string | undefine
   }
 }
 
-function explain({ path, code, message, ...issue }: z.core.$ZodIssue): string {
-  const absent = code === "invalid_type" && issue.input === undefined;
-  return `${path.join(".")}: ${absent ? "is required" : message}`;
+/** n.b. every variable is text, so the only wrong type is its absence. */
+function explain({ path, code, message }: z.core.$ZodIssue): string {
+  return `${path.join(".")}: ${code === "invalid_type" ? "is required" : message}`;
 }
 
 function invalid(faults: string[]): ConfigError {

@@ -30,6 +30,7 @@ export class PublishUnknown extends TransientError {}
 
 /** The `code` of any thrown value: its own, a system error's, or `UNEXPECTED`. */
 export function codeOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  // n.b. not `instanceof`: an error of Node's own may come from another realm.
+  const code = Error.isError(error) && "code" in error ? error.code : undefined;
   return typeof code === "string" || typeof code === "number" ? String(code) : "UNEXPECTED";
 }

@@ -40,12 +40,11 @@ function readable(line: winston.Logform.TransformableInfo): string {
 
 /**
  * The fields that describe an error. A foreign error's message may quote a recipient or a URL, so of those
- * only name and code are logged, and the stack's places without the message.
+ * only name and code are logged, and where there is no code the stack's places without the message.
  */
 export function describe(error: unknown): Fields {
-  if (!(error instanceof Error)) return { code: "UNEXPECTED" };
   const code = codeOf(error);
-  if ("code" in error && code === code.toUpperCase()) return { error: error.name, code };
+  if (!Error.isError(error) || code !== "UNEXPECTED") return { code };
   const places = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
   return { error: error.name, code, stack: places.slice(0, 8).join("\n") };
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 import type { Component } from "./lifecycle.ts";
-import type { Log } from "./logger.ts";
+import { describe, type Log } from "./logger.ts";
 
 /** Something that is not as it should be. */
 export interface Fault {
@@ -35,7 +35,10 @@ export function createMetricsServer({
   log,
 }: MetricsServerOptions): Component {
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    void answer(request.url ?? "/", response, registry, checks);
+    answer(request.url ?? "/", response, registry, checks).catch((error: unknown) => {
+      log.error("metrics not served", describe(error));
+      json(response, 500, { status: "error" });
+    });
   });
   return {
     name: "metrics",

@@ -13,6 +13,9 @@ export const OUTCOME_KINDS = [
   "email.parked",
 ] as const;
 
+/** Characters of a reply that are kept: an SMTP reply line has at most 512 octets (RFC 5321 §4.5.3.1.5), a reply may have several. */
+export const REPLY_MAX = 4_000;
+
 /** Why a delivery failed or was parked: stable codes. The schema takes any, for the sake of newer emailers. */
 export const REASONS = [
   "REFUSED",
@@ -35,8 +38,8 @@ export const outcomeSchema = z.object({
   recipient: addressSchema
     .optional()
     .meta({ description: "Absent where the message could not be read" }),
-  from: z.string().optional().meta({ description: "The envelope's sender" }),
-  subject: z.string().optional(),
+  from: z.string().max(320).optional().meta({ description: "The envelope's sender" }),
+  subject: z.string().max(998).optional(),
   bytes: z
     .number()
     .int()
@@ -44,9 +47,21 @@ export const outcomeSchema = z.object({
     .optional()
     .meta({ description: "Size of the mail's text, in bytes of UTF-8" }),
   attempt: z.number().int().min(1).meta({ description: "1 for the first" }),
-  relay: z.string().optional().meta({ description: "Host and port of the relay that answered" }),
-  reply: z.string().optional().meta({ description: "The relay's answer, or our reason" }),
-  reason: z.string().optional().meta({ description: "Stable code of why it failed or was parked" }),
+  relay: z
+    .string()
+    .max(300)
+    .optional()
+    .meta({ description: "Host and port of the relay that answered" }),
+  reply: z
+    .string()
+    .max(REPLY_MAX)
+    .optional()
+    .meta({ description: "The relay's answer, or our reason" }),
+  reason: z
+    .string()
+    .max(100)
+    .optional()
+    .meta({ description: "Stable code of why it failed or was parked" }),
   possibleDuplicate: z
     .boolean()
     .meta({ description: "The relay may have taken this delivery before" }),

@@ -6,11 +6,11 @@ import {
   Session,
   type Check,
   type Component,
+  type SessionOptions,
 } from "@posthorn/chassis";
 import { EMAILER_QUEUE } from "@posthorn/contract";
 import type { ApiMetrics } from "./metrics.ts";
 
-type SessionOptions = ConstructorParameters<typeof Session>[0];
 type Channel = NonNullable<Session["channel"]>;
 
 /** How often the queue is looked at, how long a look holds, and how often everything is declared again. */

@@ -1,6 +1,11 @@
-import { randomUUIDv7 } from "node:crypto";
 import type { Publication, PublishRefused } from "@posthorn/chassis";
-import { EMAIL_TYPE, EMAILS_EXCHANGE, timeOfEmailId, type Email } from "@posthorn/contract";
+import {
+  EMAIL_TYPE,
+  EMAILS_EXCHANGE,
+  newEmailId,
+  timeOfEmailId,
+  type Email,
+} from "@posthorn/contract";
 import type { RequestHandler } from "express";
 import { fieldErrors } from "./field-errors.ts";
 import type { ApiMetrics } from "./metrics.ts";
@@ -30,7 +35,7 @@ export function createSendRoute(options: SendOptions): RequestHandler {
     const email = validate(schema, given);
     const refused = refusal();
     if (refused) throw refused;
-    const id = randomUUIDv7();
+    const id = newEmailId();
     await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
       throw toProblem(error, id);
     });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check, Component, Log } from "@posthorn/chassis";
+import { REPLY_MAX } from "@posthorn/contract";
 import { Circuit } from "./circuit.ts";
 import { classify, isThrottled, type Fault, type Verdict } from "./classify.ts";
 import { Gate } from "./gate.ts";
@@ -144,5 +145,5 @@ function explainBriefly({ responseCode, code, command }: Fault): string {
 
 /** The relay's reply, or nodemailer's code and the phase. */
 function explain({ response, code, command }: Fault): string {
-  return response ?? `${code} at ${command || "connect"}`;
+  return response?.slice(0, REPLY_MAX) ?? `${code} at ${command || "connect"}`;
 }

@@ -6,7 +6,13 @@ import {
   type Publication,
   type Settlement,
 } from "@posthorn/chassis";
-import { MAYBE_DUPLICATE, readEmail, readOutcome, type Unreadable } from "@posthorn/contract";
+import {
+  MAYBE_DUPLICATE,
+  OUTCOMES_EXCHANGE,
+  readEmail,
+  readOutcome,
+  type Unreadable,
+} from "@posthorn/contract";
 import { acceptedLines, outcomeLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 import { parked, shortString } from "./park.ts";
@@ -27,10 +33,12 @@ export function createHandler(options: RecordOptions): (delivery: Delivery) => P
     isOutcome(delivery) ? handleOutcome(delivery, options) : handleEmail(delivery, options);
 }
 
-/** n.b. not by the exchange: a message that was held comes back through another one. */
-function isOutcome({ properties }: Delivery): boolean {
+/** n.b. not by the exchange alone: a message that was held comes back through another one. */
+function isOutcome({ exchange, properties }: Delivery): boolean {
   const type: unknown = properties.type;
-  return typeof type === "string" && type.startsWith("outcome.v");
+  return (
+    exchange === OUTCOMES_EXCHANGE || (typeof type === "string" && type.startsWith("outcome.v"))
+  );
 }
 
 async function handleEmail(delivery: Delivery, options: RecordOptions): Promise<Settlement> {

@@ -22,6 +22,7 @@ function delivery(
 ): Delivery {
   return {
     queue: "logger",
+    exchange: "",
     body: Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body)),
     properties: properties as Delivery["properties"],
     redelivered: false,

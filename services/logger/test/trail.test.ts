@@ -60,6 +60,7 @@ function outcome(event: string, signal = new AbortController().signal): Delivery
   };
   return {
     queue: "logger",
+    exchange: "",
     body: Buffer.from(JSON.stringify(body)),
     properties: { messageId: event, type: "outcome.v1" } as Delivery["properties"],
     redelivered: false,

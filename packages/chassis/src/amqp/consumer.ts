@@ -18,6 +18,8 @@ export type Settlement = "ack" | "reject" | "leave";
 /** One handing over of a message by the broker. */
 export interface Delivery {
   queue: string;
+  /** The exchange that the message came to the queue by; "" when it was dead-lettered there directly. */
+  exchange: string;
   body: Buffer;
   properties: MessageProperties;
   redelivered: boolean;
@@ -51,6 +53,7 @@ export class Consumer implements Component {
   readonly #session: Session;
   #live: Live | undefined;
   #paused = false;
+  #stopping = false;
   #turn: Promise<void> = Promise.resolve();
   #inFlight = 0;
 
@@ -69,7 +72,8 @@ export class Consumer implements Component {
 
   /** Drains: takes nothing more, finishes and settles what is in flight, closes. */
   async stop(signal: AbortSignal): Promise<void> {
-    this.pause();
+    this.#stopping = true;
+    this.#switchTo(true);
     await Promise.race([this.#turn, sleep(CANCEL_MS, undefined, { ref: false })]);
     while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
     await this.#session.stop();
@@ -77,14 +81,12 @@ export class Consumer implements Component {
 
   /** Takes no further deliveries; what is in flight goes on. */
   pause(): void {
-    this.#paused = true;
-    this.#reconcile().catch(this.#complain);
+    this.#switchTo(true);
   }
 
-  /** Consumes again. */
+  /** Consumes again, unless it is stopping. */
   resume(): void {
-    this.#paused = false;
-    this.#reconcile().catch(this.#complain);
+    if (!this.#stopping) this.#switchTo(false);
   }
 
   /** Returns what is in flight to the broker by closing the channel. */
@@ -104,6 +106,14 @@ export class Consumer implements Component {
     });
     this.#live = live;
     await this.#reconcile();
+  }
+
+  #switchTo(paused: boolean): void {
+    this.#paused = paused;
+    const live = this.#live;
+    this.#reconcile().catch((error: unknown) => {
+      if (!live?.signal.aborted) this.#options.log.warn("consuming not switched", describe(error));
+    });
   }
 
   /** One change at a time, so that pausing and building never consume twice. */
@@ -129,10 +139,6 @@ export class Consumer implements Component {
     }
   }
 
-  readonly #complain = (error: unknown): void => {
-    this.#options.log.warn("consuming not switched", describe(error));
-  };
-
   #take(live: Live, queue: string, message: ConsumeMessage | null): void {
     // null: the broker cancelled us (queue deleted, consumer timeout). Nothing may be settled on this channel any more.
     if (message) void this.#handle(live, queue, message);
@@ -157,18 +163,11 @@ export class Consumer implements Component {
 function toDelivery(
   channel: ConfirmChannel,
   queue: string,
-  { content, properties, fields }: ConsumeMessage,
+  { content: body, properties, fields: { exchange, redelivered } }: ConsumeMessage,
   signal: AbortSignal,
 ): Delivery {
   const brokerVersion = channel.connection.serverProperties.version;
-  return {
-    queue,
-    body: content,
-    properties,
-    redelivered: fields.redelivered,
-    brokerVersion,
-    signal,
-  };
+  return { queue, exchange, body, properties, redelivered, brokerVersion, signal };
 }
 
 /** n.b. a message must be settled on the channel that delivered it; on a closed one it throws. */

@@ -57,7 +57,8 @@ export class Publisher implements Component {
 
   /** Waits for the confirms that are still due, then closes the channel. */
   async stop(signal: AbortSignal): Promise<void> {
-    while (this.#unconfirmed.size > 0 && !signal.aborted) await sleep(20);
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]);
+    while (this.#unconfirmed.size > 0 && !patience.aborted) await sleep(20);
     await this.#session.stop();
   }
 

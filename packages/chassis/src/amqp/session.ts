@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelModel, ConfirmChannel } from "amqplib";
 import type { Component } from "../lifecycle.ts";
-import { ConfigError } from "../errors.ts";
+import { codeOf, ConfigError } from "../errors.ts";
 import { describe, type Log } from "../logger.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { declare, type Topology } from "./topology.ts";
@@ -12,7 +12,7 @@ const LAST_DELAY_MS = 5_000;
 const BUILD_MS = 15_000;
 const CLOSE_MS = 2_000;
 /** AMQP 0-9-1 reply code 406: something of ours exists with other arguments. */
-const PRECONDITION_FAILED = 406;
+const PRECONDITION_FAILED = "406";
 
 /** Options of {@link Session}. */
 export interface SessionOptions {
@@ -55,7 +55,8 @@ export class Session implements Component {
   async stop(): Promise<void> {
     this.#ending.abort();
     await close(this.#channel);
-    await this.#loop;
+    // n.b. a broker that is stalled never closes the channel.
+    await Promise.race([this.#loop, sleep(CLOSE_MS, undefined, { ref: false })]);
   }
 
   /** Closes the channel, which returns to the broker what is not settled; a new one is built. */
@@ -84,14 +85,8 @@ export class Session implements Component {
       this.#options.log.warn("channel error", { session: this.name, ...describe(error) });
     });
     try {
-      await within(
-        Promise.race([
-          this.#prepare(channel),
-          closed.then(() => {
-            throw new Error("closed while it was built");
-          }),
-        ]),
-      );
+      const lost = closed.then(() => Promise.reject(new Error("closed while it was built")));
+      await within(Promise.race([this.#prepare(channel), lost]));
       if (signal.aborted) return true;
       this.#channel = channel;
       this.#options.log.debug("channel built", { session: this.name });
@@ -110,7 +105,7 @@ export class Session implements Component {
 
   #explain(error: unknown): void {
     if (this.#ending.signal.aborted) return;
-    if (replyCode(error) === PRECONDITION_FAILED) {
+    if (codeOf(error) === PRECONDITION_FAILED) {
       this.#options.fail(
         new ConfigError(
           "AMQP_TOPOLOGY_MISMATCH",
@@ -126,13 +121,6 @@ export class Session implements Component {
       ...describe(error),
     });
   }
-}
-
-/** The AMQP reply code of a failed operation, where the broker gave one. */
-export function replyCode(error: unknown): number | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "number"
-    ? error.code
-    : undefined;
 }
 
 async function open(model: ChannelModel): Promise<ConfirmChannel> {
