@@ -102,5 +102,5 @@ export default defineConfig(
     files: ["**/*.js"],
     languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } },
   },
-  { files: ["scripts/**"], rules: { "no-console": "off" } },
+  { files: ["scripts/**", "test/bench/**"], rules: { "no-console": "off" } },
 );

@@ -26,6 +26,7 @@ export default {
       displayName: "broker",
       testMatch: needsBroker,
       globalSetup: "<rootDir>/test/support/global-setup.ts",
+      globalTeardown: "<rootDir>/test/support/global-teardown.ts",
     },
   ],
 };

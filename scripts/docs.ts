@@ -236,11 +236,11 @@ function errorCodeFaults(): string[] {
   const thrown = sources
     .filter((file) => /\/src\/.*\.ts$/.test(file) && !file.includes("node_modules"))
     .flatMap((file) => [
-      ...readFileSync(file, "utf8").matchAll(/(?:Error|Refused|Unknown)\(\s*"([A-Z_]+)"/g),
+      ...readFileSync(file, "utf8").matchAll(/(?:Error|Refused|Unknown)\(\s*"([A-Z\d_]+)"/g),
     ])
     .map(([, code = ""]) => code);
   const used = new Set<string>([...thrown, ...Object.keys(PROBLEMS), ...REASONS]);
-  const headings = readFileSync("docs/errors.md", "utf8").matchAll(/^### ([A-Z_]+)$/gm);
+  const headings = readFileSync("docs/errors.md", "utf8").matchAll(/^### ([A-Z\d_]+)$/gm);
   const described = new Set([...headings].map(([, code = ""]) => code));
   return [
     ...[...used.difference(described)].map((code) => `docs/errors.md lacks ${code}`),

@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url";
 const BRINGS_NODE = ["linux-x64", "linux-arm64"].includes(`${process.platform}-${process.arch}`);
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-if (!BRINGS_NODE && parseInt(process.versions.node) < 24) {
-  fail(`Posthorn needs Node 24 or newer on this system; this is Node ${process.versions.node}.`);
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (!BRINGS_NODE && (major < 24 || (major === 24 && minor < 16))) {
+  fail(`Posthorn needs Node 24.16 or newer on this system; this is Node ${process.versions.node}.`);
 }
 if (!isInstalled()) install();
 

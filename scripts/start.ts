@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
+import { NODE_FLAGS } from "./node-flags.ts";
 import { end, freePort, logIn, spawnLeashed, startBroker, type Part } from "./broker.ts";
 
 const HOME = join(import.meta.dirname, "../.posthorn");
@@ -103,7 +104,12 @@ async function startServices(at: Places): Promise<void> {
   const service = (name: string, admin: string, own: NodeJS.ProcessEnv) => {
     const env = { ...shared, METRICS_PORT: portOf(admin), ...own };
     const options: SpawnOptions = { env, stdio: ["ignore", "pipe", "pipe"] };
-    return startPart(name, [`services/${name}/src/main.ts`], options, `${admin}/readyz`);
+    return startPart(
+      name,
+      [...NODE_FLAGS, `services/${name}/src/main.ts`],
+      options,
+      `${admin}/readyz`,
+    );
   };
   const access = process.env["API_KEYS_FILE"] ? {} : { API_ANONYMOUS: "true" };
   await Promise.all([

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { simpleParser } from "mailparser";
-import { allReady, sendMany, startSystem, twice, type System } from "../support/system.ts";
+import {
+  allReady,
+  sendMany,
+  startSystem,
+  twice,
+  type Name,
+  type System,
+} from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
@@ -101,4 +108,23 @@ describe("POST /send to inbox and audit log", () => {
       system.audit().filter((line) => line.id === id && line.kind === "email.accepted"),
     ).toHaveLength(50);
   });
+});
+
+describe("GET /metrics", () => {
+  it.each<Name>(["api", "emailer", "logger"])(
+    "names counters and only counters with _total: %s",
+    async (name) => {
+      const text = await (await fetch(`${system.services[name].admin}/metrics`)).text();
+
+      const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, metric = "", type]) => ({
+        metric,
+        type,
+      }));
+      expect(types.length).toBeGreaterThan(20);
+      expect(
+        types.filter(({ metric, type }) => metric.endsWith("_total") !== (type === "counter")),
+      ).toEqual([]);
+      expect(text).not.toMatch(/^# HELP \S+ *$/m);
+    },
+  );
 });

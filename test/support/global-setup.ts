@@ -6,11 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { end, startBroker } from "../../scripts/broker.ts";
 
+/** What the global teardown, which Jest loads on its own, has to do. */
+export const teardown = globalThis as unknown as { endBroker: () => Promise<void> };
+
 /**
  * One real broker for the whole run: the machine's, or RabbitMQ 4.3 in Docker when BROKER_IN_DOCKER says so.
  * Test files reach it through BROKER_URL, and rabbitmqctl, which only this process can run, through BROKER_CTL.
  */
-export default async function globalSetup(): Promise<() => Promise<void>> {
+export default async function globalSetup(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "posthorn-broker-"));
   delete process.env["AMQP_URL"];
   const broker = await startBroker({ dir, inDocker: process.env["BROKER_IN_DOCKER"] === "true" });
@@ -27,7 +30,7 @@ export default async function globalSetup(): Promise<() => Promise<void>> {
   process.env["BROKER_URL"] = broker.url;
   process.env["BROKER_CTL"] =
     `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
-  return async () => {
+  teardown.endBroker = async () => {
     control.close();
     control.closeAllConnections();
     await end(broker);

@@ -11,14 +11,16 @@ export interface Taken {
   messageId: string;
 }
 
-/** How the sink answers one recipient: a reply code of 4xx or 5xx refuses, undefined takes. */
-export type Rule = (address: string) => number | undefined;
+/** How the sink answers one recipient: a reply code of 4xx or 5xx refuses, undefined takes, "stall" never answers. */
+export type Rule = (address: string) => number | "stall" | undefined;
 
 /** An SMTP server in this process that keeps what it took. */
 export interface SmtpSink {
   url: string;
   port: number;
   taken: Taken[];
+  /** Recipients that were named to it, taken or not. */
+  offered: Set<string>;
   close(): Promise<void>;
 }
 
@@ -29,11 +31,14 @@ export async function startSink({
   port = 0,
 }: { rule?: Rule; delayMs?: number; port?: number } = {}): Promise<SmtpSink> {
   const taken: Taken[] = [];
+  const offered = new Set<string>();
   const server = new SMTPServer({
     disabledCommands: ["AUTH", "STARTTLS"],
     disableReverseLookup: true,
     onRcptTo({ address }, _session, done) {
+      offered.add(address);
       const code = rule(address);
+      if (code === "stall") return;
       done(
         code === undefined
           ? null
@@ -60,6 +65,7 @@ export async function startSink({
     url: `smtp://127.0.0.1:${bound}`,
     port: bound,
     taken,
+    offered,
     close: () =>
       new Promise((resolve) => {
         server.close(resolve);

@@ -1,13 +1,19 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { NODE_FLAGS } from "../../scripts/node-flags.ts";
 import { waitFor } from "./wait-for.ts";
 
-const ROOT = resolve(__dirname, "../..");
+/** Tests and benchmarks run from the repository's root. */
+const ROOT = process.cwd();
 const PINNED = join(ROOT, "node_modules/.bin/node");
 /** Node 24: the pinned one where the registry has it, else the one that runs the tests. */
 const NODE = existsSync(PINNED) ? PINNED : process.execPath;
+
+/** Nothing outlives the tests, however they end. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** A service as a process of its own. */
 export interface Service {
@@ -26,11 +32,11 @@ export interface Service {
 
 /** Starts a service from its sources, on ports that the system chooses. */
 export async function spawnService(name: string, env: Record<string, string>): Promise<Service> {
-  const child = spawn(NODE, [join(ROOT, "services", name, "src/main.ts")], {
+  const child = spawn(NODE, [...NODE_FLAGS, join(ROOT, "services", name, "src/main.ts")], {
     env: { PATH: process.env["PATH"] ?? "", METRICS_PORT: "0", METRICS_HOST: "127.0.0.1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  process.once("exit", () => child.kill("SIGKILL"));
+  running.add(child);
   child.unref();
   const chunks: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -11,7 +11,11 @@ export const SECRET = { secret: true } as const;
 /** The variables that every service reads. */
 export const commonVariables = {
   AMQP_URL: z
-    .url({ protocol: /^amqps?$/, error: "must be a URL that begins with amqp:// or amqps://" })
+    .url({
+      protocol: /^amqps?$/,
+      hostname: /./,
+      error: "must be a URL that begins with amqp:// or amqps://",
+    })
     .meta({ ...SECRET, description: "Where RabbitMQ is, with user, password and virtual host" }),
   ARTICLE_EXCHANGE: z
     .string()
@@ -20,33 +24,35 @@ export const commonVariables = {
       "must be 1 to 200 letters, digits, dots, dashes or underscores",
     )
     .optional()
-    .meta({ description: "A transient fanout, such as `logs`, bound to and from `emails`" }),
+    .describe("A transient fanout, such as `logs`, bound to and from `emails`"),
   LOG_FORMAT: z
     .enum(["json", "pretty"])
     .optional()
-    .meta({ description: "JSON lines, or text for a person; text in a terminal by default" }),
+    .describe("JSON lines, or text for a person; text in a terminal by default"),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")
-    .meta({ description: "The least level that is logged" }),
+    .describe("The least level that is logged"),
   METRICS_HOST: z
     .string()
     .default("::")
-    .meta({ description: "Address of the metrics port; `::` is every address, IPv4 too" }),
+    .describe("Address of the metrics port; `::` is every address, IPv4 too"),
   METRICS_PORT: port(9464, "Serves `/healthz`, `/readyz` and `/metrics`"),
   SHUTDOWN_DEADLINE_MS: milliseconds(20_000, "How long stopping may take before it is forced"),
 };
 
+type CommonValues = z.output<z.ZodObject<typeof commonVariables>>;
+
 /** A TCP port; 0 lets the system choose one, which the log then names. */
 export function port(byDefault: number, description: string) {
-  return integer(0, 65_535).default(byDefault).meta({ description });
+  return integer(0, 65_535).default(byDefault).describe(description);
 }
 
 /** A duration in milliseconds, at least 1. */
 export function milliseconds(byDefault: number, description: string) {
   return integer(1, 2 ** 31 - 1)
     .default(byDefault)
-    .meta({ description });
+    .describe(description);
 }
 
 /** A whole number written in decimal digits. `z.coerce.number()` would read "" as 0 and "0x10" as 16. */
@@ -66,14 +72,34 @@ export function integer(least: number, most: number) {
  * @throws {ConfigError} CONFIG_INVALID, naming every faulty variable with its reason
  */
 export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z.output<Schema> {
-  const faults: string[] = [];
+  const unreadable = new Set<string>();
   const values = Object.entries(schema.shape).map(([name, variable]) => {
-    const value = isSecret(variable) ? readSecret(env, name, faults) : env[name];
+    const value = isSecret(variable) ? readSecret(env, name, unreadable) : env[name];
     return [name, value === "" ? undefined : value];
   });
-  const result = schema.safeParse(Object.fromEntries(values));
-  if (result.success && faults.length === 0) return result.data;
-  throw invalid([...faults, ...(result.error?.issues ?? []).map(explain)]);
+  const { success, data, error } = schema.safeParse(Object.fromEntries(values));
+  if (success && unreadable.size === 0) return data;
+  const faults = (error?.issues ?? []).filter(({ path }) => !unreadable.has(String(path[0])));
+  throw invalidConfig([
+    ...[...unreadable].map((name) => `${name}_FILE: names a file that cannot be read`),
+    ...faults.map(explain),
+  ]);
+}
+
+/** What every service's configuration has, from {@link commonVariables}. */
+export function commonConfig(values: CommonValues, env: Env) {
+  return {
+    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    metrics: { host: values.METRICS_HOST, port: values.METRICS_PORT },
+    shutdownDeadlineMs: values.SHUTDOWN_DEADLINE_MS,
+    amqp: { url: secretReader(env, "AMQP_URL"), articleExchange: values.ARTICLE_EXCHANGE },
+  } as const;
+}
+
+/** The one error for what is wrong with the environment. */
+export function invalidConfig(faults: readonly string[]): ConfigError {
+  const lines = [...new Set(faults)].map((fault) => `\n  ${fault}`);
+  return new ConfigError("CONFIG_INVALID", `Configuration:${lines.join("")}`);
 }
 
 /**
@@ -81,7 +107,7 @@ export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z
  * so that a rotated password needs no restart.
  */
 export function secretReader(env: Env, name: string): () => string {
-  return () => readSecret(env, name, []) ?? "";
+  return () => readSecret(env, name, new Set()) ?? "";
 }
 
 /** Whether a variable was declared with {@link SECRET}. */
@@ -89,13 +115,13 @@ export function isSecret(variable: unknown): boolean {
   return variable instanceof z.ZodType && variable.meta()?.["secret"] === true;
 }
 
-function readSecret(env: Env, name: string, faults: string[]): string | undefined {
+function readSecret(env: Env, name: string, unreadable: Set<string>): string | undefined {
   const file = env[`${name}_FILE`];
   if (file === undefined || file === "") return env[name];
   try {
     return readFileSync(file, "utf8").trim();
   } catch {
-    faults.push(`${name}_FILE: names a file that cannot be read`);
+    unreadable.add(name);
     return undefined;
   }
 }
@@ -103,15 +129,4 @@ function readSecret(env: Env, name: string, faults: string[]): string | undefine
 /** n.b. every variable is text, so the only wrong type is its absence. */
 function explain({ path, code, message }: z.core.$ZodIssue): string {
   return `${path.join(".")}: ${code === "invalid_type" ? "is required" : message}`;
-}
-
-function invalid(faults: string[]): ConfigError {
-  const named = new Set(faults.map((fault) => fault.split("_FILE: ")[0]));
-  const distinct = faults.filter(
-    (fault) => fault.includes("_FILE: ") || !named.has(fault.split(": ")[0]),
-  );
-  return new ConfigError(
-    "CONFIG_INVALID",
-    `Configuration:\n${distinct.map((fault) => `  ${fault}`).join("\n")}`,
-  );
 }

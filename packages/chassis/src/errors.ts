@@ -19,9 +19,6 @@ export class ConfigError extends AppError {}
 /** The same input may work later. */
 export class TransientError extends AppError {}
 
-/** The same input never works. */
-export class PermanentError extends AppError {}
-
 /** The message was certainly not published: sending it again cannot double it. */
 export class PublishRefused extends TransientError {}
 

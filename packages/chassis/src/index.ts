@@ -1,13 +1,17 @@
 export * from "./config.ts";
 export * from "./errors.ts";
+export { inTime } from "./in-time.ts";
 export { Lifecycle, type Component } from "./lifecycle.ts";
 export { createLogger, describe, type Fields, type Log } from "./logger.ts";
-export { createRegistry } from "./metrics.ts";
+export { createRegistry, meter } from "./metrics.ts";
 export { createMetricsServer, listen, type Check, type Fault } from "./metrics-server.ts";
+export { Recent } from "./recent.ts";
 export { runMain, type Host } from "./run-main.ts";
+export { createService } from "./service.ts";
 export { AmqpConnection } from "./amqp/connection.ts";
 export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./amqp/metrics.ts";
 export { Publisher, type Publication } from "./amqp/publisher.ts";
 export { Session, type SessionOptions } from "./amqp/session.ts";
+export { shortString } from "./amqp/short-string.ts";
 export { declare, type Topology } from "./amqp/topology.ts";

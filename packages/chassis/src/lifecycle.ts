@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, type Log } from "./logger.ts";
 
@@ -28,7 +29,7 @@ export class Lifecycle {
       this.#started.push(component);
       await component.start();
     }
-    this.#log.info("started");
+    if (!this.#stopped) this.#log.info("started");
   }
 
   /** Stops what was started, newest first. Resolves to whether every component stopped in time. Idempotent. */
@@ -39,11 +40,14 @@ export class Lifecycle {
 
   async #stopAll(reason: string): Promise<boolean> {
     this.#log.info("stopping", { reason });
-    const signal = AbortSignal.timeout(this.#deadlineMs);
+    const late = new AbortController();
+    // n.b. not AbortSignal.timeout: an empty event loop would end the process before the deadline, and with 0.
+    const deadline = setTimeout(() => late.abort(), this.#deadlineMs);
     let clean = true;
     for (const component of this.#started.toReversed()) {
-      clean = (await this.#stopOne(component, signal)) && clean;
+      clean = (await this.#stopOne(component, late.signal)) && clean;
     }
+    clearTimeout(deadline);
     this.#log.info("stopped", { clean });
     return clean;
   }
@@ -65,10 +69,7 @@ export class Lifecycle {
 const FORCE_MS = 500;
 
 async function passed(signal: AbortSignal): Promise<false> {
-  if (!signal.aborted)
-    await new Promise((resolve) => {
-      signal.addEventListener("abort", resolve, { once: true });
-    });
-  await sleep(FORCE_MS, undefined, { ref: false });
+  if (!signal.aborted) await once(signal, "abort");
+  await sleep(FORCE_MS);
   return false;
 }

@@ -45,6 +45,7 @@ function readable(line: winston.Logform.TransformableInfo): string {
 export function describe(error: unknown): Fields {
   const code = codeOf(error);
   if (!Error.isError(error) || code !== "UNEXPECTED") return { code };
-  const places = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
+  const stack = (error.stack ?? "").replace(error.message, "");
+  const places = stack.split("\n").filter((line) => line.startsWith("    at "));
   return { error: error.name, code, stack: places.slice(0, 8).join("\n") };
 }

@@ -27,15 +27,10 @@ export interface MetricsServerOptions {
  * The metrics port. `/healthz`: the event loop answers, nothing else. `/readyz`: 200 or 503, with the reasons.
  * `/metrics`: Prometheus' text format.
  */
-export function createMetricsServer({
-  host,
-  port,
-  registry,
-  checks,
-  log,
-}: MetricsServerOptions): Component {
+export function createMetricsServer(options: MetricsServerOptions): Component {
+  const { host, port, log } = options;
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-    answer(request.url ?? "/", response, registry, checks).catch((error: unknown) => {
+    answer(request.url ?? "/", response, options).catch((error: unknown) => {
       log.error("metrics not served", describe(error));
       json(response, 500, { status: "error" });
     });
@@ -63,8 +58,7 @@ export async function listen(server: Server, host: string, port: number): Promis
 async function answer(
   url: string,
   response: ServerResponse,
-  registry: Registry,
-  checks: readonly Check[],
+  { registry, checks }: MetricsServerOptions,
 ): Promise<void> {
   const path = url.split("?")[0];
   if (path === "/healthz") json(response, 200, { status: "ok" });
@@ -83,7 +77,6 @@ function readiness(response: ServerResponse, checks: readonly Check[]): void {
 }
 
 function json(response: ServerResponse, status: number, body: object): void {
-  response
-    .writeHead(status, { "Content-Type": "application/json" })
-    .end(`${JSON.stringify(body)}\n`);
+  const text = `${JSON.stringify(body)}\n`;
+  response.writeHead(status, { "Content-Type": "application/json" }).end(text);
 }

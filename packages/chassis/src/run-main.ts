@@ -30,20 +30,17 @@ export interface Program {
  * A second signal ends the process at once.
  */
 export function runMain(build: (host: Host) => Program): void {
-  let fail = (error: Error): void => {
-    refuse(error);
-  };
+  // A reader of our output that goes away must neither end the service nor be reported into the closed pipe, over and over.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
+  let fail: (error: Error) => void = refuse;
   const host: Host = {
     env: process.env,
     createLog: (service, { level, format = process.stdout.isTTY ? "pretty" : "json" }) =>
       createLogger(service, { level, format }),
-    fail: (error) => {
-      fail(error);
-    },
+    fail: (error) => fail(error),
   };
   try {
-    const program = build(host);
-    fail = run(program);
+    fail = run(build(host));
   } catch (error) {
     refuse(error);
   }

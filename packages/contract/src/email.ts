@@ -14,13 +14,13 @@ const subjectSchema = z
   // eslint-disable-next-line no-control-regex -- control characters are what it is about
   .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have line breaks or other control characters")
   .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
-  .meta({ description: "Subject of the mail" });
+  .describe("Subject of the mail");
 
 const bodySchema = z
   .string()
   .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
   .refine((text) => !text.includes("\0"), "must not have a NUL character")
-  .meta({ description: "Text of the mail; line breaks as `\\n` or `\\r\\n`" });
+  .describe("Text of the mail; line breaks as `\\n` or `\\r\\n`");
 
 const recipientsSchema = z
   .union(
@@ -31,13 +31,9 @@ const recipientsSchema = z
         .min(1, "must have a recipient")
         .max(RECIPIENTS_MAX, `must not have more than ${RECIPIENTS_MAX} recipients`),
     ],
-    {
-      error: "must be an address or a list of addresses",
-    },
+    { error: "must be an address or a list of addresses" },
   )
-  .meta({
-    description: `One address, or a list of 1 to ${RECIPIENTS_MAX}; everyone in it sees the list`,
-  });
+  .describe(`One address, or a list of 1 to ${RECIPIENTS_MAX}; everyone in it sees the list`);
 
 /**
  * The body of an accepted email on the exchange `emails`: the article's three fields at the top level.

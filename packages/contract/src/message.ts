@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
 import { isEmailId, parseDeliveryId, type DeliveryId } from "./delivery.ts";
+import { faultsIn } from "./faults.ts";
 import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
 
 /** What a consumer needs to see of a message to read it. */
@@ -20,6 +21,9 @@ export type EmailMessage =
   | { kind: "delivery"; id: DeliveryId; email: Email }
   | { kind: "foreign"; email: Email }
   | Unreadable;
+
+/** A message with an outcome in it. */
+export type OutcomeMessage = { kind: "outcome"; outcome: Outcome } | Unreadable;
 
 /**
  * Reads an email: an accepted one (its messageId is an email id), one recipient's delivery of it (a delivery id),
@@ -41,16 +45,10 @@ export function readEmail({ body, properties }: Message): EmailMessage {
 }
 
 /** Reads an outcome. */
-export function readOutcome({
-  body,
-  properties,
-}: Message): { kind: "outcome"; outcome: Outcome } | Unreadable {
-  if (
-    typeof properties.type === "string" &&
-    properties.type !== OUTCOME_TYPE &&
-    properties.type.startsWith("outcome.v")
-  )
-    return newer(properties.type);
+export function readOutcome({ body, properties }: Message): OutcomeMessage {
+  const { type } = properties;
+  const ours = typeof type === "string" && type.startsWith("outcome.v");
+  if (ours && type !== OUTCOME_TYPE) return newer(type);
   const outcome = parse(body, outcomeSchema);
   return "kind" in outcome ? outcome : { kind: "outcome", outcome: outcome.value };
 }
@@ -67,20 +65,9 @@ function parse<Schema extends z.ZodType>(
   }
   const result = schema.safeParse(json);
   if (result.success) return { value: result.data };
-  const faults = result.error.issues.flatMap((issue) => explain(issue, []));
-  return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: faults.slice(0, 5).join("; ") };
-}
-
-/** Of an address or a list of addresses, the faults of the one that was meant. */
-function explain(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): string[] {
-  const path = [...above, ...issue.path];
-  const meant = issue.code === "invalid_union" && issue.errors.find(isOfRightType);
-  if (meant) return meant.flatMap((inner) => explain(inner, path));
-  return [`${path.join(".") || "body"} ${issue.message}`];
-}
-
-function isOfRightType(issues: readonly z.core.$ZodIssue[]): boolean {
-  return !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
+  const faults = faultsIn(result.error.issues).slice(0, 5);
+  const reasons = faults.map(({ path, issue }) => `${path.join(".") || "body"} ${issue.message}`);
+  return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: reasons.join("; ") };
 }
 
 function newer(type: string): Unreadable {

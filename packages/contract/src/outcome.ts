@@ -32,39 +32,18 @@ export type Reason = (typeof REASONS)[number];
 
 /** The body of an outcome: what became of one attempt to deliver one email to one recipient. */
 export const outcomeSchema = z.object({
-  kind: z.enum(OUTCOME_KINDS).meta({ description: "What became of it" }),
-  delivery: deliveryIdSchema.meta({ description: "Whose: email id, recipient index, generation" }),
-  time: z.iso.datetime().meta({ description: "When it was known, UTC" }),
-  recipient: addressSchema
-    .optional()
-    .meta({ description: "Absent where the message could not be read" }),
-  from: z.string().max(320).optional().meta({ description: "The envelope's sender" }),
+  kind: z.enum(OUTCOME_KINDS).describe("What became of it"),
+  delivery: deliveryIdSchema.describe("Whose: email id, recipient index, generation"),
+  time: z.iso.datetime().describe("When it was known, UTC"),
+  recipient: addressSchema.optional().describe("Absent where the message could not be read"),
+  from: z.string().max(320).optional().describe("The envelope's sender"),
   subject: z.string().max(998).optional(),
-  bytes: z
-    .number()
-    .int()
-    .min(0)
-    .optional()
-    .meta({ description: "Size of the mail's text, in bytes of UTF-8" }),
-  attempt: z.number().int().min(1).meta({ description: "1 for the first" }),
-  relay: z
-    .string()
-    .max(300)
-    .optional()
-    .meta({ description: "Host and port of the relay that answered" }),
-  reply: z
-    .string()
-    .max(REPLY_MAX)
-    .optional()
-    .meta({ description: "The relay's answer, or our reason" }),
-  reason: z
-    .string()
-    .max(100)
-    .optional()
-    .meta({ description: "Stable code of why it failed or was parked" }),
-  possibleDuplicate: z
-    .boolean()
-    .meta({ description: "The relay may have taken this delivery before" }),
+  bytes: z.number().int().min(0).optional().describe("Size of the mail's text, in bytes of UTF-8"),
+  attempt: z.number().int().min(1).describe("1 for the first"),
+  relay: z.string().max(300).optional().describe("Host and port of the relay that answered"),
+  reply: z.string().max(REPLY_MAX).optional().describe("The relay's answer, or our reason"),
+  reason: z.string().max(100).optional().describe("Stable code of why it failed or was parked"),
+  possibleDuplicate: z.boolean().describe("The relay may have taken this delivery before"),
 });
 
 /** An outcome. */

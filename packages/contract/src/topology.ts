@@ -19,27 +19,16 @@ const NO_DELIVERY_LIMIT = 1_000_000_000;
 const PARKED_PASS_SECONDS = 1;
 const LOGGER_HELD_SECONDS = 60;
 
+/** Exchanges, queues and bindings, as the chassis declares them. */
+export interface Topology {
+  exchanges: { name: string; type: "direct" | "fanout" | "topic"; durable: boolean }[];
+  queues: { name: string; arguments: Arguments }[];
+  bindings: { source: string; destination: string; to: "queue" | "exchange"; key: string }[];
+}
 type Arguments = Record<string, string | number>;
-interface Exchange {
-  name: string;
-  type: "direct" | "fanout" | "topic";
-  durable: boolean;
-}
-interface Queue {
-  name: string;
-  arguments: Arguments;
-}
-interface Binding {
-  source: string;
-  destination: string;
-  to: "queue" | "exchange";
-  key: string;
-}
-interface Topology {
-  exchanges: Exchange[];
-  queues: Queue[];
-  bindings: Binding[];
-}
+type Exchange = Topology["exchanges"][number];
+type Queue = Topology["queues"][number];
+type Binding = Topology["bindings"][number];
 
 /** What every service declares: all but the ladder's rungs. `articleExchange` is the article's transient fanout. */
 export function topology(articleExchange?: string): Topology {
@@ -50,9 +39,7 @@ export function topology(articleExchange?: string): Topology {
       exchange(ENTRY_EXCHANGE, "direct"),
       exchange(ADOPTED_EXCHANGE, "fanout"),
       exchange(RETRY_EXCHANGE, "direct"),
-      ...(articleExchange === undefined
-        ? []
-        : [{ name: articleExchange, type: "fanout" as const, durable: false }]),
+      ...(articleExchange === undefined ? [] : [exchange(articleExchange, "fanout", false)]),
     ],
     queues: [
       queue(EMAILER_QUEUE, deadLetter(RETRY_EXCHANGE, EMAILER_QUEUE)),
@@ -119,15 +106,13 @@ function waitQueue(seconds: number): string {
   return seconds % 60 === 0 ? `emailer.wait.${seconds / 60}m` : `emailer.wait.${seconds}s`;
 }
 
-function exchange(name: string, type: Exchange["type"]): Exchange {
-  return { name, type, durable: true };
+function exchange(name: string, type: Exchange["type"], durable = true): Exchange {
+  return { name, type, durable };
 }
 
 function queue(name: string, extra: Arguments = {}): Queue {
-  return {
-    name,
-    arguments: { "x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT, ...extra },
-  };
+  const common = { "x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT };
+  return { name, arguments: { ...common, ...extra } };
 }
 
 /** At-least-once dead-lettering, which needs `reject-publish`; without a length limit that refuses nothing. */

@@ -1,24 +1,15 @@
 import { describe, expect, it } from "@jest/globals";
-import type { z } from "zod";
 import { emailSchema, recipientsOf } from "../src/email.ts";
+import { faultsIn } from "../src/faults.ts";
 
 const EMAIL = { toaddr: "a@example.com", subject: "Hello", body: "Text" };
 
-type Issue = z.core.$ZodIssue;
-
-/** Where and why an email is refused. Of `an address or a list of addresses`, as the one that was meant. */
+/** Where and why an email is refused. */
 function faultsOf(email: unknown): string[] {
-  return (emailSchema.safeParse(email).error?.issues ?? []).flatMap(faults);
-}
-
-function faults(issue: Issue): string[] {
-  const meant = issue.code === "invalid_union" && issue.errors.find(isOfRightType);
-  if (!meant) return [`${issue.path.join(".")} ${issue.message}`];
-  return meant.flatMap((inner) => faults({ ...inner, path: [...issue.path, ...inner.path] }));
-}
-
-function isOfRightType(issues: readonly Issue[]): boolean {
-  return !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
+  const { error } = emailSchema.safeParse(email);
+  return faultsIn(error?.issues ?? []).map(
+    ({ path, issue }) => `${path.join(".")} ${issue.message}`,
+  );
 }
 
 const addresses = (count: number) =>

@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { ConfigError, type Component, type Log } from "@posthorn/chassis";
+import { ConfigError, invalidConfig, type Component, type Log } from "@posthorn/chassis";
 import { Problem } from "./problem.ts";
 
 /** The file is small: reading it misses no change, as looking at its times or its symbolic link can. */
@@ -38,7 +37,7 @@ export class ApiKeys implements Component {
   constructor(options: ApiKeysOptions) {
     this.#options = options;
     if (options.file === undefined) return;
-    this.#text = readAtStart(options.file);
+    this.#text = read(options.file);
     this.#keys = parse(this.#text);
   }
 
@@ -58,22 +57,18 @@ export class ApiKeys implements Component {
   start(): void {
     const { file, log, lookMs = LOOK_MS } = this.#options;
     if (file === undefined) log.warn("everyone may send: API_ANONYMOUS=true");
-    else this.#timer = setInterval(() => void this.#look(file), lookMs);
+    else this.#timer = setInterval(() => this.#look(file), lookMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  async #look(file: string): Promise<void> {
-    const text = await readFile(file, "utf8").catch(() => undefined);
+  #look(file: string): void {
+    const { log } = this.#options;
+    const text = read(file);
     if (text === this.#text) return;
     this.#text = text;
-    this.#replace(text);
-  }
-
-  #replace(text: string | undefined): void {
-    const { log } = this.#options;
     try {
       this.#keys = parse(text);
       log.info("API keys read again", { keys: this.#keys.length });
@@ -84,7 +79,7 @@ export class ApiKeys implements Component {
   }
 }
 
-function readAtStart(file: string): string | undefined {
+function read(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
   } catch {
@@ -109,5 +104,5 @@ function parseLine(line: string, number: number): ApiKey[] {
 }
 
 function fault(reason: string): ConfigError {
-  return new ConfigError("CONFIG_INVALID", `Configuration:\n  API_KEYS_FILE: ${reason}`);
+  return invalidConfig([`API_KEYS_FILE: ${reason}`]);
 }

@@ -59,9 +59,7 @@ const requireJsonAccepted: RequestHandler = (request, _response, next) => {
 };
 
 function serve(document: object): RequestHandler {
-  return (_request, response) => {
-    response.json(document);
-  };
+  return (_request, response) => void response.json(document);
 }
 
 function refuseMethod(allow: string): RequestHandler {

@@ -77,9 +77,7 @@ export class Backlog implements Component {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       await sleep(this.#times.lookMs, undefined, { signal }).catch(() => undefined);
-      await this.#verify().catch((error: unknown) => {
-        this.#lose(error);
-      });
+      await this.#verify().catch((error: unknown) => this.#lose(error));
     }
   }
 

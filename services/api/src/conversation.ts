@@ -54,16 +54,11 @@ export class Conversation {
     const last = this.#last;
     const begun = last && !last.request.complete;
     if (begun) this.#refuseBegun(last, problem);
-    else
-      this.#afterLast(() => {
-        this.#write(problem);
-      });
+    else this.#afterLast(() => this.#write(problem));
     return !begun;
   }
 
-  readonly end = (): void => {
-    this.#socket.destroy();
-  };
+  readonly end = (): void => void this.#socket.destroy();
 
   /** The request has a response, which waits for its turn. */
   #refuseBegun({ response }: Exchange, problem: Problem): void {
@@ -81,13 +76,12 @@ export class Conversation {
 
   #write(problem: Problem): void {
     if (!this.#socket.writable) return;
+    const { status } = problem;
     const { headers, text } = problem.format(randomUUID());
     const fields = Object.entries({ ...headers, Connection: "close" });
-    const head = [
-      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}`,
-      ...fields.map(([name, value]) => `${name}: ${value}`),
-    ];
-    this.#socket.end(`${head.join("\r\n")}\r\n\r\n${text}`);
+    const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}`;
+    this.#socket.end(`${head}\r\n${text}`);
     // n.b. destroying it at once resets it when more has arrived, and the client never reads the answer.
     setTimeout(this.end, PARTING_MS).unref();
   }

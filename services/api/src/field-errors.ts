@@ -1,3 +1,4 @@
+import { faultsIn, type SchemaFault } from "@posthorn/contract";
 import type { z } from "zod";
 
 /** A field at fault, such as `toaddr[3]`, and the reason; never its value. */
@@ -6,8 +7,6 @@ export interface FieldError {
   reason: string;
 }
 
-type Issue = z.core.$ZodIssue;
-
 /** Unknown fields' names are the client's, so their number and length are bounded. */
 const ERRORS_MAX = 20;
 const NAME_MAX = 100;
@@ -15,27 +14,17 @@ const NAME_MAX = 100;
 const ROOT = "$";
 
 /** Names the fields at fault. The issues must come from a parse with `reportInput`. */
-export function fieldErrors(issues: readonly Issue[]): FieldError[] {
-  return issues.flatMap((issue) => explain(issue, [])).slice(0, ERRORS_MAX);
+export function fieldErrors(issues: readonly z.core.$ZodIssue[]): FieldError[] {
+  return faultsIn(issues).flatMap(explain).slice(0, ERRORS_MAX);
 }
 
-function explain(issue: Issue, above: readonly PropertyKey[]): FieldError[] {
-  const path = [...above, ...issue.path];
-  if (issue.code === "unrecognized_keys")
-    return issue.keys
-      .slice(0, ERRORS_MAX)
-      .map((key) => ({ field: nameOf([...path, key]), reason: "is not a known field" }));
-  const branch = issue.code === "invalid_union" && issue.errors.find(isOfRightType);
-  if (branch) return branch.flatMap((inner) => explain(inner, path));
-  return [{ field: nameOf(path), reason: reasonOf(issue) }];
+function explain({ path, issue }: SchemaFault): FieldError[] {
+  if (issue.code !== "unrecognized_keys") return [{ field: nameOf(path), reason: reasonOf(issue) }];
+  const keys = issue.keys.slice(0, ERRORS_MAX);
+  return keys.map((key) => ({ field: nameOf([...path, key]), reason: "is not a known field" }));
 }
 
-/** Of `an address or a list of addresses`, the one that was meant. */
-function isOfRightType(issues: readonly Issue[]): boolean {
-  return !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
-}
-
-function reasonOf(issue: Issue): string {
+function reasonOf(issue: z.core.$ZodIssue): string {
   if (issue.input === undefined && issue.code.startsWith("invalid_")) return "is required";
   return issue.code === "invalid_type" ? `must be a JSON ${issue.expected}` : issue.message;
 }

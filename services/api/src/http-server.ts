@@ -2,8 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
-import { listen, type Check, type Component, type Log } from "@posthorn/chassis";
+import { inTime, listen, type Check, type Component, type Log } from "@posthorn/chassis";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
 
@@ -78,10 +77,10 @@ export class HttpServer implements Component {
     // n.b. http's own close() destroys idle connections at once, and with them requests on the wire.
     NetServer.prototype.close.call(this.#server);
     for (const conversation of this.#conversations.values()) conversation.closeAfterLast();
-    await atMost(LINGER_MS, closed, signal);
+    await inTime(LINGER_MS, closed, signal);
     for (const conversation of this.#conversations.values())
       if (conversation.idle) conversation.end();
-    await atMost(DRAIN_MS, closed, signal);
+    await inTime(DRAIN_MS, closed, signal);
     this.#server.closeAllConnections();
   }
 
@@ -101,11 +100,4 @@ export class HttpServer implements Component {
     const problem = new Problem(PARSER_ERRORS[code] ?? "REQUEST_MALFORMED");
     if (this.#conversations.get(socket)?.refuse(problem)) this.#options.refused(problem.status);
   };
-}
-
-async function atMost(ms: number, done: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  const over = new AbortController();
-  const either = AbortSignal.any([over.signal, signal]);
-  await Promise.race([done, sleep(ms, undefined, { signal: either }).catch(() => undefined)]);
-  over.abort();
 }

@@ -1,45 +1,28 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { meter } from "@posthorn/chassis";
+import type { Registry } from "prom-client";
+
+const HELP = {
+  posthorn_http_requests_total: "Requests answered, by status; aborted: the client went away first",
+  posthorn_http_request_duration_seconds: "Time from a request's head to the end of its response",
+  posthorn_emails_accepted_total: "Emails answered with 202: stored by the broker",
+  posthorn_sends_refused_total: "Sends answered with a problem, by its code",
+  posthorn_emailer_queue_depth: "Messages ready in the queue emailer when it was last looked at",
+  posthorn_topology_verified: "1 while the queues that a send needs are known to be there",
+};
+const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** What the API counts. */
 export type ApiMetrics = ReturnType<typeof createApiMetrics>;
 
 /** Creates the API's metrics in its registry. Labels are routes, methods, statuses and codes of ours: bounded. */
 export function createApiMetrics(registry: Registry) {
-  const registers = [registry];
+  const { counter, gauge, histogram } = meter(registry, HELP);
   return {
-    requests: new Counter({
-      name: "posthorn_http_requests_total",
-      help: "Requests answered, by status; aborted: the client went away first",
-      labelNames: ["method", "route", "status"],
-      registers,
-    }),
-    requestSeconds: new Histogram({
-      name: "posthorn_http_request_duration_seconds",
-      help: "Time from a request's head to the end of its response",
-      labelNames: ["route"],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-      registers,
-    }),
-    accepted: new Counter({
-      name: "posthorn_emails_accepted_total",
-      help: "Emails answered with 202: stored by the broker",
-      registers,
-    }),
-    refused: new Counter({
-      name: "posthorn_sends_refused_total",
-      help: "Sends answered with a problem, by its code",
-      labelNames: ["code"],
-      registers,
-    }),
-    queueDepth: new Gauge({
-      name: "posthorn_emailer_queue_depth",
-      help: "Messages ready in the queue emailer when it was last looked at",
-      registers,
-    }),
-    topologyVerified: new Gauge({
-      name: "posthorn_topology_verified",
-      help: "1 while the queues that a send needs are known to be there",
-      registers,
-    }),
+    requests: counter("posthorn_http_requests_total", "method", "route", "status"),
+    requestSeconds: histogram("posthorn_http_request_duration_seconds", REQUEST_BUCKETS, "route"),
+    accepted: counter("posthorn_emails_accepted_total"),
+    refused: counter("posthorn_sends_refused_total", "code"),
+    queueDepth: gauge("posthorn_emailer_queue_depth"),
+    topologyVerified: gauge("posthorn_topology_verified"),
   };
 }

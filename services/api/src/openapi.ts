@@ -74,33 +74,35 @@ function describeOpenapi(): object {
   };
 }
 
-/** A response for each status, which lists the codes and titles that go with it. */
 function describeProblems(statuses: readonly number[]): object {
   return Object.fromEntries(statuses.map((status) => [status, describeProblem(status)]));
 }
 
+/** The response of a status lists the codes and titles that go with it. */
 function describeProblem(status: number): object {
   const kinds = Object.entries(PROBLEMS).filter(([, kind]) => kind.status === status);
   return {
     description: kinds.map(([code, { title }]) => `\`${code}\`: ${title}`).join("\n\n"),
-    headers: describeHeaders(PROBLEM_HEADERS[status] ?? {}),
+    headers: describeHeaders(PROBLEM_HEADERS[status]),
     content: { "application/problem+json": { schema: ref("Problem") } },
   };
 }
 
-function describeHeaders(headers: Readonly<Record<string, string>>): object {
-  const described = Object.entries({ "X-Request-Id": "The request's id", ...headers }).map(
-    ([name, description]) => [name, { description, schema: { type: "string" } }] as const,
-  );
-  return Object.fromEntries(described);
+function describeHeaders(headers?: Readonly<Record<string, string>>): object {
+  const all = Object.entries({ "X-Request-Id": "The request's id", ...headers });
+  return Object.fromEntries(all.map(([name, description]) => [name, text(description)]));
+}
+
+function header(name: string, description: string): object {
+  return { name, in: "header", ...text(description) };
+}
+
+function text(description: string): object {
+  return { description, schema: { type: "string" } };
 }
 
 function json(schema: object): object {
   return { content: { "application/json": { schema } } };
-}
-
-function header(name: string, description: string): object {
-  return { name, in: "header", description, schema: { type: "string" } };
 }
 
 function ref(name: string): object {

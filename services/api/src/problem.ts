@@ -44,25 +44,25 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 /** A problem document (RFC 9457). */
 export const problemSchema = z.object({
-  type: z.string().meta({ description: "Names the kind of problem, as `code` does" }),
+  type: z.string().describe("Names the kind of problem, as `code` does"),
   title: z.string(),
   status: z.int(),
   detail: z.string().optional(),
-  code: z.enum(Object.keys(PROBLEMS)).meta({ description: "Stable; see docs/errors.md" }),
-  requestId: z.string().meta({ description: "The request's id, also in `X-Request-Id`" }),
+  code: z.enum(Object.keys(PROBLEMS)).describe("Stable; see docs/errors.md"),
+  requestId: z.string().describe("The request's id, also in `X-Request-Id`"),
   errors: z
     .array(z.object({ field: z.string(), reason: z.string() }))
     .optional()
-    .meta({ description: "Which fields are at fault and why" }),
+    .describe("Which fields are at fault and why"),
   position: z
     .object({ offset: z.int(), line: z.int(), column: z.int() })
     .optional()
-    .meta({ description: "Where JSON ends to be JSON; `offset` counts from 0, the others from 1" }),
+    .describe("Where JSON ends to be JSON; `offset` counts from 0, the others from 1"),
   outcome: z
     .enum(["not_accepted", "unknown"])
     .optional()
-    .meta({ description: "not_accepted: send it again. unknown: it may be on its way already" }),
-  id: z.string().optional().meta({ description: "Of the email whose outcome is unknown" }),
+    .describe("not_accepted: send it again. unknown: it may be on its way already"),
+  id: z.string().optional().describe("Of the email whose outcome is unknown"),
 });
 
 /** What a problem document says beyond its kind; `headers` go into the response's head. */

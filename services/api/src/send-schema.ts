@@ -15,9 +15,7 @@ export function createSendSchema(bodyMaxBytes: number) {
         message: `must not be longer than ${bodyMaxBytes} bytes`,
         params: TOO_LARGE,
       })
-      .meta({
-        description: `${body.description ?? "Body"}; at most ${bodyMaxBytes} bytes of UTF-8`,
-      }),
+      .describe(`${body.description ?? "Body"}; at most ${bodyMaxBytes} bytes of UTF-8`),
   });
 }
 

@@ -1,16 +1,16 @@
-import type { Delivery, Publisher } from "@posthorn/chassis";
+import type { Publisher } from "@posthorn/chassis";
 import {
   ADOPTED_EXCHANGE,
   EMAIL_TYPE,
-  MAYBE_DUPLICATE,
   newEmailId,
   timeOfEmailId,
   type Email,
 } from "@posthorn/contract";
-import { traced } from "./split.ts";
+import type { Attempt } from "./attempt.ts";
+import { inherited } from "./split.ts";
 
 /** Gives an id to what came without one of ours, and hands it to emailer and logger under that id. */
-export async function adopt(email: Email, delivery: Delivery, publisher: Publisher): Promise<void> {
+export async function adopt(email: Email, attempt: Attempt, publisher: Publisher): Promise<void> {
   const id = newEmailId();
   const publication = {
     exchange: ADOPTED_EXCHANGE,
@@ -18,10 +18,8 @@ export async function adopt(email: Email, delivery: Delivery, publisher: Publish
     messageId: id,
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
-    headers: delivery.redelivered
-      ? { ...traced(delivery), [MAYBE_DUPLICATE]: true }
-      : traced(delivery),
+    headers: inherited(attempt),
     body: Buffer.from(JSON.stringify(email)),
   };
-  await publisher.publishUntilConfirmed(publication, delivery.signal);
+  await publisher.publishUntilConfirmed(publication, attempt.delivery.signal);
 }

@@ -3,12 +3,19 @@ import {
   attemptOf,
   crashesOf,
   EMAILER_QUEUE,
+  isEmailId,
   MAYBE_DUPLICATE,
+  newEmailId,
+  parseDeliveryId,
   type DeliveryId,
 } from "@posthorn/contract";
 
-/** What the broker tells of a delivery, in the emailer's words. */
+/** One handling of a recipient's delivery: what the broker tells of it, in the emailer's words. */
 export interface Attempt {
+  /** As the broker handed it over. */
+  delivery: Delivery;
+  /** Of an email not split yet, its first recipient's; of what came without an id of ours, a new one. */
+  id: DeliveryId;
   /** 1 for the first. */
   number: number;
   /** How often an emailer died with it. */
@@ -18,23 +25,23 @@ export interface Attempt {
 }
 
 /** Reads an attempt off a delivery. `rungs` is the ladder's length. */
-export function toAttempt(
-  { queue, properties, redelivered, brokerVersion }: Delivery,
-  rungs: number,
-): Attempt {
+export function toAttempt(delivery: Delivery, rungs: number): Attempt {
+  const { queue, properties, redelivered, brokerVersion } = delivery;
   const headers: Record<string, unknown> = properties.headers ?? {};
   const counted = { queue, headers, brokerVersion };
   const crashes = crashesOf(counted);
   // Off the ladder a broker of 4.x marks every delivery as redelivered, so there only the count tells.
   const seen = crashes > 0 || (redelivered && queue === EMAILER_QUEUE);
   return {
+    delivery,
+    id: idOf(properties.messageId),
     number: attemptOf(counted, rungs),
     crashes,
     possibleDuplicate: seen || headers[MAYBE_DUPLICATE] === true,
   };
 }
 
-/** The delivery of an email's only recipient, at its first sending. */
-export function onlyDelivery(email: string): DeliveryId {
-  return { email, recipient: 0, generation: 0 };
+function idOf(messageId: unknown): DeliveryId {
+  const email = isEmailId(messageId) ? messageId : newEmailId();
+  return parseDeliveryId(messageId) ?? { email, recipient: 0, generation: 0 };
 }

@@ -1,10 +1,10 @@
 import { hostname } from "node:os";
 import {
+  commonConfig,
   commonVariables,
   integer,
   readEnv,
   SECRET,
-  secretReader,
   type Env,
 } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
@@ -31,39 +31,28 @@ export const variables = z.object({
     .string()
     .refine((text) => typeof parseAddress(text) === "string", "must be an address")
     .optional()
-    .meta({
-      description: "Where bounces go: the envelope's sender; the address of `MAIL_FROM` by default",
-    }),
+    .describe("Where bounces go: the envelope's sender; the address of `MAIL_FROM` by default"),
   MAIL_FROM: z
     .string()
     .refine(isSender, "must be an address, or a name with an address in angle brackets")
-    .meta({ description: "The From of every mail, `Name <address>` or an address" }),
-  MAX_ATTEMPTS: integer(1, 10_000).default(27).meta({
-    description: "A delivery refused for a while this often is parked; 27 is about a day",
-  }),
-  ON_AMBIGUOUS: z.enum(["retry", "park"]).default("retry").meta({
-    description: "What becomes of a delivery whose connection was lost after the final dot",
-  }),
-  PREFETCH: integer(1, 2_000)
-    .default(100)
-    .meta({ description: "Most deliveries in flight, over all queues" }),
+    .describe("The From of every mail, `Name <address>` or an address"),
+  MAX_ATTEMPTS: integer(1, 10_000)
+    .default(27)
+    .describe("A delivery refused for a while this often is parked; 27 is about a day"),
+  ON_AMBIGUOUS: z
+    .enum(["retry", "park"])
+    .default("retry")
+    .describe("What becomes of a delivery whose connection was lost after the final dot"),
+  PREFETCH: integer(1, 2_000).default(100).describe("Most deliveries in flight, over all queues"),
   RETRY_LADDER: z
     .string()
     .default("10s,1m,10m,1h")
-    .transform((text, context) => {
-      const seconds = text.split(",").map(toSeconds);
-      const rising = seconds.every((value, rung) => value > 0 && value > (seconds[rung - 1] ?? 0));
-      if (rising && seconds.length <= RUNGS_MAX) return seconds;
-      context.addIssue({
-        code: "custom",
-        message: `must be up to ${RUNGS_MAX} rising times such as 10s,1m,10m,1h`,
-      });
-      return z.NEVER;
-    })
-    .meta({ description: "The rungs' waiting times; the last one repeats" }),
+    .transform((text) => text.split(",").map(toSeconds))
+    .refine(isLadder, `must be up to ${RUNGS_MAX} rising times such as 10s,1m,10m,1h`)
+    .describe("The rungs' waiting times; the last one repeats"),
   SMTP_CONNECTIONS: integer(1, 1_000)
     .default(10)
-    .meta({ description: "Most connections to the relay at a time" }),
+    .describe("Most connections to the relay at a time"),
   SMTP_URLS: z
     .string()
     .refine((text) => text.split(",").every(isRelayUrl), "must be smtp:// or smtps:// URLs")
@@ -78,14 +67,8 @@ export const variables = z.object({
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   return {
-    log: { level: v.LOG_LEVEL, format: v.LOG_FORMAT },
-    metrics: { host: v.METRICS_HOST, port: v.METRICS_PORT },
-    shutdownDeadlineMs: v.SHUTDOWN_DEADLINE_MS,
-    amqp: {
-      url: secretReader(env, "AMQP_URL"),
-      budget: v.PREFETCH,
-      articleExchange: v.ARTICLE_EXCHANGE,
-    },
+    ...commonConfig(v, env),
+    prefetch: v.PREFETCH,
     ladder: { seconds: v.RETRY_LADDER, maxAttempts: v.MAX_ATTEMPTS, onAmbiguous: v.ON_AMBIGUOUS },
     mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? addressOf(v.MAIL_FROM) },
     relay: { url: v.SMTP_URLS, connections: v.SMTP_CONNECTIONS, ehloName: v.EHLO_NAME },
@@ -97,6 +80,11 @@ const UNIT_SECONDS = { s: 1, m: 60, h: 3_600 } as const;
 function toSeconds(text: string): number {
   const [, count, unit] = /^([1-9]\d{0,5})([smh])$/.exec(text.trim()) ?? [];
   return unit === undefined ? 0 : Number(count) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS];
+}
+
+function isLadder(seconds: readonly number[]): boolean {
+  const rising = seconds.every((value, rung) => value > (seconds[rung - 1] ?? 0));
+  return rising && seconds.length <= RUNGS_MAX;
 }
 
 function isRelayUrl(text: string): boolean {

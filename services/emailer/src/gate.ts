@@ -1,13 +1,10 @@
-/** Lets at most so many in at a time. */
+/** Lets at most so many in at a time; the others wait in the order of their coming. */
 export class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
-  readonly #next: (waiting: number) => number;
 
-  /** `next` picks who goes next among so many; the first come by default. */
-  constructor(places: number, next: (waiting: number) => number = () => 0) {
+  constructor(places: number) {
     this.#free = places;
-    this.#next = next;
   }
 
   /** Does the work when there is a place. */
@@ -17,13 +14,9 @@ export class Gate {
     try {
       return await work();
     } finally {
-      this.#leave();
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
     }
-  }
-
-  #leave(): void {
-    const [next] = this.#waiting.splice(this.#next(this.#waiting.length), 1);
-    if (next) next();
-    else this.#free += 1;
   }
 }

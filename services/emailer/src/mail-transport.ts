@@ -1,4 +1,3 @@
-import { PassThrough } from "node:stream";
 import nodemailer, { type SMTPPoolOptions } from "nodemailer";
 import type { Fault } from "./classify.ts";
 import type { Mail } from "./mail.ts";
@@ -33,15 +32,9 @@ export function createMailTransport(options: RelayOptions): MailTransport {
   return {
     async send(mail) {
       let bodyRead = false;
-      const onBodyRead = () => {
-        bodyRead = true;
-      };
-      const options = {
-        ...mail,
-        to: [...mail.to],
-        textEncoding: "quoted-printable" as const,
-        onBodyRead,
-      };
+      const onBodyRead = () => (bodyRead = true);
+      const textEncoding = "quoted-printable" as const;
+      const options = { ...mail, to: [...mail.to], textEncoding, onBodyRead };
       try {
         const { response } = await pool.sendMail(options);
         return { taken: true, reply: response };
@@ -49,14 +42,11 @@ export function createMailTransport(options: RelayOptions): MailTransport {
         return { taken: false, fault: toFault(error, bodyRead) };
       }
     },
-    probe: () =>
-      pool.verify().then(
-        () => undefined,
-        (error: unknown) => toFault(error, false),
-      ),
-    close: () => {
-      pool.close({ force: true });
+    async probe() {
+      const failed = (error: unknown) => toFault(error, false);
+      return pool.verify().then(() => undefined, failed);
     },
+    close: () => pool.close({ force: true }),
   };
 }
 
@@ -83,17 +73,10 @@ function createPool({ url, connections, ehloName }: RelayOptions) {
   };
   const pool = nodemailer.createTransport(options);
   // Only the stream tells whether the final dot may have been sent: every lost connection has the same error.
+  // n.b. its last stage ends when the connection has read all of it, which is after the reply to DATA.
   pool.use("stream", (mail, done) => {
     const { onBodyRead } = mail.data as unknown as { onBodyRead: () => void };
-    mail.message.transform(
-      () =>
-        new PassThrough({
-          flush: (end) => {
-            onBodyRead();
-            end();
-          },
-        }),
-    );
+    mail.message.processFunc((body) => body.once("end", onBodyRead));
     done();
   });
   return pool;

@@ -1,22 +1,14 @@
 import { recipientsOf, timeOfEmailId, type Email } from "@posthorn/contract";
 import { addressOf, domainOf } from "./sender.ts";
 
-/** A mail for one recipient, ready for a relay. */
-export interface Mail {
-  envelope: { from: string; to: string };
-  from: string;
-  to: readonly string[];
-  subject: string;
-  text: string;
-  date: Date;
-  messageId: string;
-}
-
 /** Who sends. */
 export interface Sender {
   from: string;
   envelopeFrom: string;
 }
+
+/** A mail for one recipient, ready for a relay. */
+export type Mail = ReturnType<typeof toMail>;
 
 /**
  * The mail of one recipient's delivery. Date and Message-ID derive from the email's id, so they are the
@@ -27,7 +19,7 @@ export function toMail(
   email: Email,
   recipient: string,
   { from, envelopeFrom }: Sender,
-): Mail {
+) {
   return {
     envelope: { from: envelopeFrom, to: recipient },
     from,

@@ -1,27 +1,69 @@
-import type { Publication, Publisher } from "@posthorn/chassis";
-import { newEmailId, OUTCOME_TYPE, OUTCOMES_EXCHANGE, type Outcome } from "@posthorn/contract";
+import type { Publisher } from "@posthorn/chassis";
+import {
+  formatDeliveryId,
+  newEmailId,
+  OUTCOME_TYPE,
+  OUTCOMES_EXCHANGE,
+  type Outcome,
+  type Reason,
+} from "@posthorn/contract";
+import type { Attempt } from "./attempt.ts";
+import type { Mail } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
 
-/** Publishes outcomes; a delivery is settled only after its outcome is confirmed. */
-export type RecordOutcome = (outcome: Outcome) => Promise<void>;
+/** What an outcome tells beyond its kind. */
+export interface Told {
+  /** The relay's reply, or our words. */
+  reply: string;
+  reason?: Reason;
+  /** Absent where the message could not be read. */
+  mail?: Mail;
+}
+
+/** Publishes what became of an attempt; its delivery is settled only after that is confirmed. */
+export type RecordOutcome = (kind: Outcome["kind"], attempt: Attempt, told: Told) => Promise<void>;
 
 /** Creates the function that records outcomes, through any outage of the broker. */
-export function createRecorder(publisher: Publisher, metrics: EmailerMetrics): RecordOutcome {
-  return async (outcome) => {
-    await publisher.publishUntilConfirmed(toPublication(outcome));
-    metrics.outcomes.inc({ kind: outcome.kind });
-    if (outcome.possibleDuplicate) metrics.possibleDuplicates.inc();
+export function createRecorder(
+  relay: string,
+  publisher: Publisher,
+  metrics: EmailerMetrics,
+): RecordOutcome {
+  return async (kind, attempt, told) => {
+    const now = Date.now();
+    const outcome = toOutcome(kind, attempt, told, relay, now);
+    await publisher.publishUntilConfirmed({
+      exchange: OUTCOMES_EXCHANGE,
+      routingKey: kind,
+      // The event's id: the same however often it is published.
+      messageId: newEmailId(),
+      type: OUTCOME_TYPE,
+      timestamp: now,
+      body: Buffer.from(JSON.stringify(outcome)),
+    });
+    metrics.outcomes.inc({ kind });
+    if (attempt.possibleDuplicate) metrics.possibleDuplicates.inc();
   };
 }
 
-/** n.b. the messageId is the event's id: the same however often it is published. */
-function toPublication(outcome: Outcome): Publication {
+function toOutcome(
+  kind: Outcome["kind"],
+  { id, number, possibleDuplicate }: Attempt,
+  { mail, ...told }: Told,
+  relay: string,
+  now: number,
+): Outcome {
   return {
-    exchange: OUTCOMES_EXCHANGE,
-    routingKey: outcome.kind,
-    messageId: newEmailId(),
-    type: OUTCOME_TYPE,
-    timestamp: Date.parse(outcome.time),
-    body: Buffer.from(JSON.stringify(outcome)),
+    kind,
+    delivery: formatDeliveryId(id),
+    time: new Date(now).toISOString(),
+    ...(mail && { ...describeMail(mail), relay }),
+    attempt: number,
+    ...told,
+    possibleDuplicate,
   };
+}
+
+function describeMail({ envelope, subject, text }: Mail) {
+  return { recipient: envelope.to, from: envelope.from, subject, bytes: Buffer.byteLength(text) };
 }

@@ -48,12 +48,8 @@ export class Relay implements Component {
     this.#gate = new Gate(options.connections);
     this.#circuit = new Circuit({
       probe: () => this.#probe(),
-      onOpen: (reason) => {
-        this.#opened(reason);
-      },
-      onClose: () => {
-        this.#closed();
-      },
+      onOpen: (reason) => this.#opened(reason),
+      onClose: () => this.#closed(),
     });
     options.metrics.circuitOpen.set({ relay: this.name }, 0);
   }
@@ -121,10 +117,8 @@ export class Relay implements Component {
   #opened(reason: string): void {
     const { metrics, log, onTrouble, onHeldTooLong } = this.#options;
     metrics.circuitOpen.set({ relay: this.name }, 1);
-    log.warn("relay in trouble: consuming stops until a probe succeeds", {
-      relay: this.name,
-      reason,
-    });
+    const { name: relay } = this;
+    log.warn("relay in trouble: consuming stops until a probe succeeds", { relay, reason });
     onTrouble();
     this.#patience = setTimeout(onHeldTooLong, HELD_MS).unref();
   }

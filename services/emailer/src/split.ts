@@ -1,4 +1,4 @@
-import type { Delivery, Publication, Publisher } from "@posthorn/chassis";
+import type { Publication, Publisher } from "@posthorn/chassis";
 import {
   EMAIL_TYPE,
   EMAILER_QUEUE,
@@ -8,35 +8,30 @@ import {
   recipientsOf,
   type Email,
 } from "@posthorn/contract";
+import type { Attempt } from "./attempt.ts";
 
 /**
  * Publishes one delivery for each recipient of an email, and waits for every confirm. The body stays whole;
  * the messageId, a delivery id, says whose it is. A transaction or a rung never carries two recipients' fates.
  */
-export async function split(
-  id: string,
-  email: Email,
-  delivery: Delivery,
-  maybeDuplicate: boolean,
-  publisher: Publisher,
-): Promise<void> {
-  const publications = recipientsOf(email).map((_, recipient): Publication => ({
+export async function split(email: Email, attempt: Attempt, publisher: Publisher): Promise<void> {
+  const deliveries = recipientsOf(email).map((_, recipient): Publication => ({
     exchange: ENTRY_EXCHANGE,
     routingKey: EMAILER_QUEUE,
-    messageId: formatDeliveryId({ email: id, recipient, generation: 0 }),
+    messageId: formatDeliveryId({ ...attempt.id, recipient }),
     type: EMAIL_TYPE,
-    headers: maybeDuplicate ? { ...traced(delivery), [MAYBE_DUPLICATE]: true } : traced(delivery),
+    headers: inherited(attempt),
     body: Buffer.from(JSON.stringify(email)),
   }));
-  await Promise.all(
-    publications.map((publication) =>
-      publisher.publishUntilConfirmed(publication, delivery.signal),
-    ),
-  );
+  const { signal } = attempt.delivery;
+  await Promise.all(deliveries.map((each) => publisher.publishUntilConfirmed(each, signal)));
 }
 
-/** The trace goes on with every message that comes of one (W3C Trace Context). */
-export function traced({ properties }: Pick<Delivery, "properties">): Record<string, unknown> {
-  const traceparent: unknown = properties.headers?.["traceparent"];
-  return traceparent === undefined ? {} : { traceparent };
+/** What goes on with every message that comes of one: the trace (W3C Trace Context), and a doubt. */
+export function inherited({ delivery, possibleDuplicate }: Attempt): Record<string, unknown> {
+  const traceparent: unknown = delivery.properties.headers?.["traceparent"];
+  return {
+    ...(traceparent !== undefined && { traceparent }),
+    ...(possibleDuplicate && { [MAYBE_DUPLICATE]: true }),
+  };
 }

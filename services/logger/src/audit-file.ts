@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { stat, type FileHandle, type open } from "node:fs/promises";
+import type { FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
@@ -9,12 +9,11 @@ const MODE = 0o640;
 /** `open` of node:fs/promises, or something that behaves so. */
 export type Open = typeof open;
 
-/** One file of the audit log. It opens itself when it is written to, and again after anything failed. */
+/** One file of the audit log. It is opened for each write, which costs little beside the sync. */
 export class AuditFile {
   readonly path: string;
   readonly #open: Open;
   #size: number;
-  #handle: FileHandle | undefined;
   #inode: number | undefined;
   #torn = false;
 
@@ -35,51 +34,46 @@ export class AuditFile {
     return this.#torn;
   }
 
-  /** Whether it is as we left it: not removed, replaced, cut or added to by someone else. */
-  async isIntact(): Promise<boolean> {
-    const found = await stat(this.path).catch(unlessMissing);
-    if (!found) return this.#inode === undefined && this.#size === 0;
-    if (this.#inode !== undefined && this.#inode !== found.ino) return false;
-    return this.#torn ? found.size >= this.#size : found.size === this.#size;
-  }
-
-  /** Appends and resolves when it is on disk; after a failure nothing of it stands, and the next call opens anew. */
-  async append(bytes: Buffer): Promise<void> {
+  /**
+   * Appends and resolves to true when it is on disk, or to false when the file is not as we left it: removed, replaced,
+   * cut or added to by someone else. After a failure nothing of it stands, and it may be appended again.
+   */
+  async append(bytes: Buffer): Promise<boolean> {
+    const isNew = this.#size === 0 && this.#inode === undefined;
+    const opening = this.#open(this.path, isNew ? APPEND | constants.O_CREAT : APPEND, MODE);
+    const handle = await (isNew ? opening : opening.catch(unlessMissing));
+    if (!handle) return false;
     try {
-      this.#handle ??= await this.#openForAppending();
-      this.#torn = true;
-      await this.#handle.appendFile(bytes);
-      await this.#handle.datasync();
-      this.#size += bytes.length;
-      this.#torn = false;
-    } catch (error) {
-      // n.b. after a failed sync the kernel holds the pages for clean, and a second one on this descriptor would succeed.
-      // Readers meet no half line meanwhile; where that fails, it is cut off before the next write.
-      await this.#handle?.truncate(this.#size).catch(() => undefined);
-      await this.close();
-      throw error;
+      const { ino, size } = await handle.stat();
+      if (!this.#isAsLeft(ino, size)) return false;
+      if (isNew) await this.#syncDirectory();
+      this.#inode = ino;
+      await this.#write(handle, bytes);
+      return true;
+    } finally {
+      await handle.close().catch(() => undefined);
     }
   }
 
-  /** Closes it; a later append opens it again. */
-  async close(): Promise<void> {
-    const handle = this.#handle;
-    this.#handle = undefined;
-    await handle?.close().catch(() => undefined);
+  #isAsLeft(inode: number, size: number): boolean {
+    if (this.#inode !== undefined && this.#inode !== inode) return false;
+    return this.#torn ? size >= this.#size : size === this.#size;
   }
 
-  async #openForAppending(): Promise<FileHandle> {
-    const create = this.#size === 0 ? constants.O_CREAT : 0;
-    const handle = await this.#open(this.path, APPEND | create, MODE);
+  /** n.b. after a failed sync the kernel holds the pages for clean, and a second one on this descriptor would succeed. */
+  async #write(handle: FileHandle, bytes: Buffer): Promise<void> {
+    if (this.#torn) await handle.truncate(this.#size);
+    this.#torn = true;
     try {
-      if (this.#torn) await handle.truncate(this.#size);
-      if (create) await this.#syncDirectory();
-      this.#inode = (await handle.stat()).ino;
-      return handle;
+      await handle.appendFile(bytes);
+      await handle.datasync();
     } catch (error) {
-      await handle.close();
+      // Readers meet no half line meanwhile; where this fails, it is cut off before the next write.
+      await handle.truncate(this.#size).catch(() => undefined);
       throw error;
     }
+    this.#size += bytes.length;
+    this.#torn = false;
   }
 
   /** A new name is not on disk before its directory is. */

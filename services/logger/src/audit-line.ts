@@ -13,22 +13,22 @@ import { z } from "zod";
 
 /** One line of the audit log: one event of one delivery. Every line has every key; what is not known is null. */
 export const auditLineSchema = z.object({
-  v: z.literal(1).meta({ description: "Version of this schema" }),
-  time: z.iso.datetime().meta({ description: "When it happened, UTC" }),
-  eventId: z.string().meta({ description: "The same however often the event arrives" }),
-  id: emailIdSchema.meta({ description: "The email's id" }),
-  delivery: deliveryIdSchema.meta({ description: "Email id, recipient index, generation" }),
-  kind: z.enum(["email.accepted", ...OUTCOME_KINDS]).meta({ description: "What happened" }),
+  v: z.literal(1).describe("Version of this schema"),
+  time: z.iso.datetime().describe("When it happened, UTC"),
+  eventId: z.string().describe("The same however often the event arrives"),
+  id: emailIdSchema.describe("The email's id"),
+  delivery: deliveryIdSchema.describe("Email id, recipient index, generation"),
+  kind: z.enum(["email.accepted", ...OUTCOME_KINDS]).describe("What happened"),
   recipient: z.string().nullable(),
-  from: z.string().nullable().meta({ description: "The envelope's sender; null on acceptance" }),
+  from: z.string().nullable().describe("The envelope's sender; null on acceptance"),
   subject: z.string().nullable(),
-  bytes: z.number().nullable().meta({ description: "Size of the text, in bytes of UTF-8" }),
+  bytes: z.number().nullable().describe("Size of the text, in bytes of UTF-8"),
   tags: z.array(z.string()),
-  attempt: z.number().nullable().meta({ description: "1 for the first; null on acceptance" }),
-  relay: z.string().nullable().meta({ description: "Host and port of the relay that answered" }),
-  reply: z.string().nullable().meta({ description: "The relay's answer, or our reason" }),
-  reason: z.string().nullable().meta({ description: "Stable code of a failure or of parking" }),
-  possibleDuplicate: z.boolean().meta({ description: "It may have happened before" }),
+  attempt: z.number().nullable().describe("1 for the first; null on acceptance"),
+  relay: z.string().nullable().describe("Host and port of the relay that answered"),
+  reply: z.string().nullable().describe("The relay's answer, or our reason"),
+  reason: z.string().nullable().describe("Stable code of a failure or of parking"),
+  possibleDuplicate: z.boolean().describe("It may have happened before"),
 });
 
 /** One line of the audit log. */
@@ -37,49 +37,42 @@ export type AuditLine = z.output<typeof auditLineSchema>;
 /** The lines of an accepted email, one for each recipient. */
 export function acceptedLines(id: string, email: Email, possibleDuplicate: boolean): AuditLine[] {
   const time = new Date(timeOfEmailId(id)).toISOString();
+  const { subject } = email;
   const bytes = Buffer.byteLength(email.body);
   return recipientsOf(email).map((recipient, index) => {
     const delivery = formatDeliveryId({ email: id, recipient: index, generation: 0 });
-    return {
-      v: 1,
-      time,
-      eventId: `${delivery}.accepted`,
-      id,
-      delivery,
-      kind: "email.accepted",
-      recipient,
-      from: null,
-      subject: email.subject,
-      bytes,
-      tags: [],
-      attempt: null,
-      relay: null,
-      reply: null,
-      reason: null,
-      possibleDuplicate,
-    };
+    const kind = "email.accepted";
+    const event = { kind, time, delivery, recipient, subject, bytes, possibleDuplicate } as const;
+    return toLine(`${delivery}.accepted`, event);
   });
 }
 
 /** The line of an outcome. */
 export function outcomeLine(eventId: string, outcome: Outcome): AuditLine {
+  return toLine(eventId, outcome);
+}
+
+/** What happened to a delivery. Of an acceptance there is no attempt yet. */
+type Event = Omit<Outcome, "kind" | "attempt"> & { kind: AuditLine["kind"]; attempt?: number };
+
+function toLine(eventId: string, event: Event): AuditLine {
   return {
     v: 1,
-    time: outcome.time,
+    time: event.time,
     eventId,
-    id: parseDeliveryId(outcome.delivery)?.email ?? outcome.delivery,
-    delivery: outcome.delivery,
-    kind: outcome.kind,
-    recipient: outcome.recipient ?? null,
-    from: outcome.from ?? null,
-    subject: outcome.subject ?? null,
-    bytes: outcome.bytes ?? null,
+    id: parseDeliveryId(event.delivery)?.email ?? event.delivery,
+    delivery: event.delivery,
+    kind: event.kind,
+    recipient: event.recipient ?? null,
+    from: event.from ?? null,
+    subject: event.subject ?? null,
+    bytes: event.bytes ?? null,
     tags: [],
-    attempt: outcome.attempt,
-    relay: outcome.relay ?? null,
-    reply: outcome.reply ?? null,
-    reason: outcome.reason ?? null,
-    possibleDuplicate: outcome.possibleDuplicate,
+    attempt: event.attempt ?? null,
+    relay: event.relay ?? null,
+    reply: event.reply ?? null,
+    reason: event.reason ?? null,
+    possibleDuplicate: event.possibleDuplicate,
   };
 }
 

@@ -48,30 +48,19 @@ export class AuditLog implements Store {
   /** Resolves when all lines are on disk; after a failure none stands, and the same lines may be written again. */
   async write(lines: readonly AuditLine[]): Promise<void> {
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    const file = await this.#fileFor(bytes.length);
-    await file.append(bytes);
-  }
-
-  async close(): Promise<void> {
-    await this.#file?.close();
-  }
-
-  /** The file in use while it is of today, has room and is as we left it; else the next one. */
-  async #fileFor(bytes: number): Promise<AuditFile> {
-    if (this.#file && this.#hasRoom(this.#file, bytes)) {
-      if (await this.#file.isIntact()) return this.#file;
-      this.#options.log.warn("audit file removed or changed by another hand, leaving it", {
-        file: this.#name?.file,
-      });
+    let file = this.#fileWithRoom(bytes.length) ?? (await this.#nextFile());
+    while (!(await file.append(bytes))) {
+      const left = { file: this.#name?.file };
+      this.#options.log.warn("audit file removed or changed by another hand, leaving it", left);
+      file = await this.#nextFile();
     }
-    await this.#file?.close();
-    return this.#use(await this.#nextName(), 0);
   }
 
   /** n.b. what could not be written goes to the same file, also after midnight, so that no torn end is left behind. */
-  #hasRoom({ size, torn }: AuditFile, bytes: number): boolean {
+  #fileWithRoom(bytes: number): AuditFile | undefined {
+    const { torn = false, size = 0 } = this.#file ?? {};
     const fits = size === 0 || size + bytes <= this.#options.fileMaxBytes;
-    return torn || (fits && this.#name?.day === this.#day());
+    return torn || (fits && this.#name?.day === this.#day()) ? this.#file : undefined;
   }
 
   #use(name: Name, size: number): AuditFile {
@@ -80,11 +69,11 @@ export class AuditLog implements Store {
     return this.#file;
   }
 
-  async #nextName(): Promise<Name> {
+  async #nextFile(): Promise<AuditFile> {
     const day = this.#day();
     const names = [...(await this.#expire()), ...(this.#name ? [this.#name] : [])];
     const taken = names.filter((name) => name.day === day).map(({ number }) => number);
-    return nameFile(day, Math.max(0, ...taken) + 1);
+    return this.#use(nameFile(day, Math.max(0, ...taken) + 1), 0);
   }
 
   async #repair(name: Name): Promise<void> {

@@ -2,8 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { Open } from "./audit-file.ts";
 
 const NEWLINE = 0x0a;
-const CHUNK_BYTES = 64 * 1_024;
-/** Enough for the events that are remembered, and a bound on what a start reads of one file. */
+/** Many times what one write can leave torn, enough for the events that are remembered, and a bound. */
 const TAIL_BYTES = 32 * 1_024 * 1_024;
 
 /**
@@ -11,18 +10,17 @@ const TAIL_BYTES = 32 * 1_024 * 1_024;
  * None of it was acknowledged, so the broker hands it over again.
  */
 export async function repairTail(path: string, open: Open): Promise<{ size: number; cut: number }> {
-  const handle = await open(path, "r+");
-  try {
-    const { size } = await handle.stat();
-    const sound = await soundSize(handle, size);
-    if (sound < size) {
-      await handle.truncate(sound);
-      await handle.datasync();
-    }
-    return { size: sound, cut: size - sound };
-  } finally {
-    await handle.close();
+  await using handle = await open(path, "r+");
+  const { size, tail } = await readTail(handle);
+  const end = tail.lastIndexOf(NEWLINE) + 1;
+  const begin = tail.subarray(0, Math.max(0, end - 1)).lastIndexOf(NEWLINE) + 1;
+  const sound = parse(tail.toString("utf8", begin, end)) ? end : begin;
+  const cut = tail.length - sound;
+  if (cut > 0) {
+    await handle.truncate(size - cut);
+    await handle.datasync();
   }
+  return { size: size - cut, cut };
 }
 
 /** The ids of the newest events in files that are given oldest first; in their order, at most `limit`. */
@@ -34,46 +32,19 @@ export async function newestEvents(
   let events: string[] = [];
   for (const path of paths.toReversed()) {
     if (events.length >= limit) break;
-    events = [...(await eventsOf(path, open)), ...events];
+    await using handle = await open(path, "r");
+    const { tail } = await readTail(handle);
+    const lines = tail.toString().split("\n");
+    events = [...lines.flatMap((line) => parse(line)?.eventId ?? []), ...events];
   }
   return events.slice(-limit);
 }
 
-async function soundSize(handle: FileHandle, size: number): Promise<number> {
-  const end = (await lastNewline(handle, size)) + 1;
-  const begin = (await lastNewline(handle, end - 1)) + 1;
-  const line = await read(handle, begin, end);
-  return parse(line.toString()) === undefined ? begin : end;
-}
-
-/** The place of the last line break before `end`, or -1. */
-async function lastNewline(handle: FileHandle, end: number): Promise<number> {
-  for (let to = end; to > 0; to -= CHUNK_BYTES) {
-    const from = Math.max(0, to - CHUNK_BYTES);
-    const found = (await read(handle, from, to)).lastIndexOf(NEWLINE);
-    if (found >= 0) return from + found;
-  }
-  return -1;
-}
-
-async function eventsOf(path: string, open: Open): Promise<string[]> {
-  const handle = await open(path, "r");
-  try {
-    const { size } = await handle.stat();
-    const tail = await read(handle, Math.max(0, size - TAIL_BYTES), size);
-    return tail
-      .toString()
-      .split("\n")
-      .flatMap((line) => parse(line)?.eventId ?? []);
-  } finally {
-    await handle.close();
-  }
-}
-
-async function read(handle: FileHandle, from: number, to: number): Promise<Buffer> {
-  const length = Math.max(0, to - from);
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from);
-  return buffer.subarray(0, bytesRead);
+async function readTail(handle: FileHandle): Promise<{ size: number; tail: Buffer }> {
+  const { size } = await handle.stat();
+  const length = Math.min(size, TAIL_BYTES);
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+  return { size, tail: buffer.subarray(0, bytesRead) };
 }
 
 function parse(line: string): { eventId?: string } | undefined {

@@ -1,4 +1,4 @@
-import { commonVariables, integer, readEnv, secretReader, type Env } from "@posthorn/chassis";
+import { commonConfig, commonVariables, integer, readEnv, type Env } from "@posthorn/chassis";
 import { z } from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
@@ -6,30 +6,24 @@ const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
 /** The logger's variables. */
 export const variables = z.object({
   ...commonVariables,
-  AUDIT_DIR: z.string().meta({ description: "The audit log's directory; made if missing" }),
+  AUDIT_DIR: z.string().describe("The audit log's directory; made if missing"),
   AUDIT_FILE_MAX_BYTES: integer(1, 2 ** 40)
     .default(FILE_MAX_BYTES)
-    .meta({ description: "An audit file that would grow beyond is followed by the next one" }),
+    .describe("An audit file that would grow beyond is followed by the next one"),
   AUDIT_RETENTION_DAYS: integer(0, 36_500)
     .default(90)
-    .meta({ description: "Audit files of older days are deleted; 0 keeps all" }),
+    .describe("Audit files of older days are deleted; 0 keeps all"),
   PREFETCH: integer(1, 2_000)
     .default(500)
-    .meta({ description: "Most deliveries in flight, and so about the size of a group commit" }),
+    .describe("Most deliveries in flight, and so about the size of a group commit"),
 });
 
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   return {
-    log: { level: v.LOG_LEVEL, format: v.LOG_FORMAT },
-    metrics: { host: v.METRICS_HOST, port: v.METRICS_PORT },
-    shutdownDeadlineMs: v.SHUTDOWN_DEADLINE_MS,
-    amqp: {
-      url: secretReader(env, "AMQP_URL"),
-      prefetch: v.PREFETCH,
-      articleExchange: v.ARTICLE_EXCHANGE,
-    },
+    ...commonConfig(v, env),
+    prefetch: v.PREFETCH,
     audit: {
       directory: v.AUDIT_DIR,
       fileMaxBytes: v.AUDIT_FILE_MAX_BYTES,

@@ -22,7 +22,6 @@ export interface Store {
   open(): Promise<void>;
   /** Resolves when all lines are on disk. */
   write(lines: readonly AuditLine[]): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** What a consumer can do for a disk in trouble. */
@@ -73,7 +72,6 @@ export class GroupCommit implements Component {
   async stop(): Promise<void> {
     this.#ending.abort();
     await this.#writing;
-    await this.#options.store.close();
   }
 
   /** Takes a line, and calls `stands` when it is on disk. */

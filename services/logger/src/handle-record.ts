@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  shortString,
   TransientError,
   type Delivery,
   type Log,
@@ -15,7 +16,7 @@ import {
 } from "@posthorn/contract";
 import { acceptedLines, outcomeLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
-import { parked, shortString } from "./park.ts";
+import { parked } from "./park.ts";
 
 /** What the handler of records needs. */
 export interface RecordOptions {
@@ -79,26 +80,19 @@ function eventIdOf({ body, properties }: Delivery): string {
   return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
 }
 
-async function recordAll(
+/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
+function recordAll(
   lines: readonly AuditLine[],
   { signal }: Delivery,
   { record }: RecordOptions,
-): Promise<void> {
-  await unlessLost(Promise.all(lines.map(record)), signal);
-}
-
-/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
-function unlessLost<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+): Promise<unknown> {
+  const lost = new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again");
   return new Promise((resolve, reject) => {
-    const lose = () => {
-      reject(new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again"));
-    };
+    const lose = () => reject(lost);
     if (signal.aborted) lose();
     signal.addEventListener("abort", lose, { once: true });
-    const forget = () => {
-      signal.removeEventListener("abort", lose);
-    };
-    void work.then(resolve, reject).finally(forget);
+    const recorded = Promise.all(lines.map(record)).then(resolve, reject);
+    void recorded.finally(() => signal.removeEventListener("abort", lose));
   });
 }
 

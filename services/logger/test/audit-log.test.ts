@@ -72,7 +72,6 @@ describe("AuditLog#write", () => {
     expect(filesOf(directory)).toEqual([FIRST]);
     expect(eventsOf(directory)).toEqual(["1", "2", "3"]);
     expect(statSync(join(directory, FIRST)).mode & 0o137).toBe(0);
-    await log.close();
   });
 
   it("goes on in the next file when one would grow beyond its size", async () => {
@@ -84,7 +83,6 @@ describe("AuditLog#write", () => {
     expect(filesOf(directory)).toEqual([FIRST, SECOND]);
     expect(statSync(join(directory, FIRST)).size).toBeLessThanOrEqual(1_000);
     expect(eventsOf(directory)).toEqual(["1", "2", "3", "4"]);
-    await log.close();
   });
 
   it("begins a file with the day, also when the clock is set back", async () => {
@@ -100,7 +98,6 @@ describe("AuditLog#write", () => {
 
     expect(filesOf(directory)).toEqual([FIRST, SECOND, "audit-2026-11-24.001.jsonl"]);
     expect(eventsOf(directory)).toEqual(["1", "3", "2"]);
-    await log.close();
   });
 
   it.each([
@@ -120,7 +117,6 @@ describe("AuditLog#write", () => {
 
     expect(filesOf(directory)).toEqual([FIRST]);
     expect(eventsOf(directory)).toEqual(["1", "2"]);
-    await log.close();
   });
 
   it("never syncs a descriptor again whose sync failed", async () => {
@@ -133,7 +129,6 @@ describe("AuditLog#write", () => {
 
     expect(opened()).toBe(2);
     expect(eventsOf(directory)).toEqual(["1"]);
-    await log.close();
   });
 
   it.each([
@@ -188,7 +183,6 @@ describe("AuditLog#write", () => {
     expect(filesOf(directory)).toContain(SECOND);
     expect(eventsOf(directory)).toEqual(events);
     expect(kept.messages).toEqual(["audit file removed or changed by another hand, leaving it"]);
-    await log.close();
   });
 });
 
@@ -212,7 +206,6 @@ describe("AuditLog#open", () => {
     expect(eventsOf(directory)).toEqual(["1", "2", "3"]);
     expect(kept.messages).toEqual(["torn last line removed"]);
     expect(kept.fields).toEqual([{ file: FIRST, bytes: torn.length }]);
-    await log.close();
   });
 
   it.each([["nothing"], ["one torn line"]])("goes on in a file with %s in it", async (text) => {
@@ -225,7 +218,6 @@ describe("AuditLog#open", () => {
 
     expect(filesOf(directory)).toEqual([FIRST]);
     expect(eventsOf(directory)).toEqual(["1"]);
-    await log.close();
   });
 
   it("leaves a file alone that ends well, and does not go on in a full one", async () => {
@@ -239,7 +231,6 @@ describe("AuditLog#open", () => {
 
     expect(filesOf(directory)).toEqual([FIRST, SECOND]);
     expect(kept.messages).toEqual([]);
-    await log.close();
   });
 
   it("tells the newest events, oldest first, through several files", async () => {
@@ -250,7 +241,6 @@ describe("AuditLog#open", () => {
       time.now = NOON + (event >> 2) * DAY_MS;
       await before.write([line(event)]);
     }
-    await before.close();
     const seen: string[] = [];
 
     await auditLog(directory, { now, eventsMax: 6, seen: (id) => seen.push(id) }).open();
@@ -295,6 +285,5 @@ describe("retention", () => {
     await log.write([line(2)]);
 
     expect(eventsOf(directory)).toEqual(["2"]);
-    await log.close();
   });
 });

@@ -5,14 +5,14 @@ const required = { AMQP_URL: "amqp://broker", AUDIT_DIR: "/audit" };
 
 describe("loadConfig", () => {
   it("needs the broker and the audit log's directory, and has defaults for the rest", () => {
-    const { audit, amqp } = loadConfig(required);
+    const { audit, amqp, prefetch } = loadConfig(required);
 
     expect(audit).toEqual({
       directory: "/audit",
       fileMaxBytes: 104_857_600,
       retentionDays: 90,
     });
-    expect(amqp.prefetch).toBe(500);
+    expect(prefetch).toBe(500);
     expect(amqp.url()).toBe("amqp://broker");
   });
 

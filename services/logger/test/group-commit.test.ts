@@ -10,7 +10,6 @@ function manualStore() {
   const writes: { events: string[]; succeed: () => void; fail: (code: string) => void }[] = [];
   const store: Store = {
     open: () => Promise.resolve(),
-    close: () => Promise.resolve(),
     write: (lines: readonly AuditLine[]) =>
       new Promise((resolve, reject) => {
         const fail = (code: string) => {

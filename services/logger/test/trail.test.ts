@@ -1,10 +1,9 @@
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
-import type { Delivery } from "@posthorn/chassis";
+import { Recent, type Delivery } from "@posthorn/chassis";
 import type { Open } from "../src/audit-file.ts";
 import { GroupCommit } from "../src/group-commit.ts";
 import { createHandler } from "../src/handle-record.ts";
-import { RecentEvents } from "../src/recent-events.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,
@@ -20,10 +19,8 @@ function setUp(directory: string, openFile: Open = open) {
   const metrics = testMetrics();
   const log = keepLog();
   let skipped = 0;
-  const events = new RecentEvents(10_000, () => skipped++);
-  const seen = (id: string) => {
-    events.add(id);
-  };
+  const events = new Recent<void>(10_000, () => skipped++);
+  const seen = (id: string) => events.add(id);
   const flowed: string[] = [];
   const flow = {
     pause: () => flowed.push("pause"),

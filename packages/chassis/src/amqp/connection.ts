@@ -1,8 +1,9 @@
 import { EventEmitter, once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type ChannelModel, type Options, type RecoveringChannelModel } from "amqplib";
 import type { Component } from "../lifecycle.ts";
-import { describe, type Log } from "../logger.ts";
+import { codeOf } from "../errors.ts";
+import { inTime } from "../in-time.ts";
+import { describe, type Fields, type Log } from "../logger.ts";
 import type { Check } from "../metrics-server.ts";
 import type { AmqpMetrics } from "./metrics.ts";
 
@@ -45,11 +46,10 @@ export class AmqpConnection implements Component {
 
   /** Names the outage in readiness, without making the service unready. */
   readonly check: Check = () => {
-    const purpose = this.#options.purpose;
+    const { purpose } = this.#options;
     if (!this.#model) return { reason: `broker away (${purpose})`, blocks: false };
-    return this.#blocked
-      ? { reason: `broker blocks publishing: alarm (${purpose})`, blocks: false }
-      : undefined;
+    if (!this.#blocked) return undefined;
+    return { reason: `broker blocks publishing: alarm (${purpose})`, blocks: false };
   };
 
   /** Begins to connect and does not wait for it: a broker that is away at start is waited for by the sessions. */
@@ -71,52 +71,38 @@ export class AmqpConnection implements Component {
   }
 
   async stop(): Promise<void> {
-    await Promise.race([this.#recovering?.close(), sleep(CLOSE_MS, undefined, { ref: false })]);
+    if (this.#recovering) await inTime(CLOSE_MS, this.#recovering.close());
   }
 
   #listen(connection: RecoveringChannelModel): void {
     const { log, metrics, purpose } = this.#options;
+    const warn = (message: string, fields: Fields) => log.warn(message, { purpose, ...fields });
     connection.on("connect", (model) => {
+      const { version } = model.connection.serverProperties;
+      log.info("broker connected", { purpose, version });
       metrics.connects.inc({ purpose });
-      log.info("broker connected", {
-        purpose,
-        version: model.connection.serverProperties.version,
-      });
       this.#model = model;
       this.#show();
       this.#events.emit("connect");
     });
     connection.on("disconnect", (error) => {
-      log.warn("broker connection lost", { purpose, ...describe(error) });
+      warn("broker connection lost", describe(error));
       this.#model = undefined;
       this.#blocked = false;
       this.#show();
     });
     connection.on("reconnect-scheduled", ({ attempt, delay, error }) => {
-      log.warn("broker away, connecting again", {
-        purpose,
-        attempt,
-        delayMs: delay,
-        ...brief(error),
-      });
+      warn("broker away, connecting again", { attempt, delayMs: delay, code: codeOf(error) });
     });
-    connection.on("error", (error) => {
-      log.warn("broker connection error", { purpose, ...describe(error) });
-    });
-    connection.on("blocked", () => {
-      this.#block(true);
-    });
-    connection.on("unblocked", () => {
-      this.#block(false);
-    });
+    connection.on("error", (error) => warn("broker connection error", describe(error)));
+    connection.on("blocked", () => this.#block(true));
+    connection.on("unblocked", () => this.#block(false));
   }
 
   #block(blocked: boolean): void {
+    const { log, purpose } = this.#options;
     this.#blocked = blocked;
-    this.#options.log.warn(
-      blocked ? "broker blocks the connection" : "broker unblocked the connection",
-      { purpose: this.#options.purpose },
-    );
+    log.warn(`broker ${blocked ? "blocks" : "unblocked"} the connection`, { purpose });
     this.#show();
   }
 
@@ -127,32 +113,16 @@ export class AmqpConnection implements Component {
   }
 }
 
-/** amqplib reads the fields at each connect, and getters read the URL anew. */
+/** amqplib reads the fields at each connect, so each is a getter that reads the URL anew. */
 function endpoint(url: () => string): Options.Connect {
-  const parse = () => new URL(url());
-  return {
-    get protocol() {
-      return parse().protocol.slice(0, -1);
-    },
-    get hostname() {
-      return parse().hostname.replace(/^\[|\]$/g, "");
-    },
-    get port() {
-      return Number(parse().port || (parse().protocol === "amqps:" ? 5671 : 5672));
-    },
-    get username() {
-      return decodeURIComponent(parse().username || "guest");
-    },
-    get password() {
-      return decodeURIComponent(parse().password || "guest");
-    },
-    get vhost() {
-      return parse().pathname.slice(1);
-    },
-    heartbeat: HEARTBEAT_SECONDS,
+  const field = (read: (url: URL) => string | number) => ({ get: () => read(new URL(url())) });
+  const fields = {
+    protocol: field(({ protocol }) => protocol.slice(0, -1)),
+    hostname: field(({ hostname }) => hostname.replace(/^\[|\]$/g, "")),
+    port: field(({ port, protocol }) => Number(port || (protocol === "amqps:" ? 5671 : 5672))),
+    username: field(({ username }) => decodeURIComponent(username || "guest")),
+    password: field(({ password }) => decodeURIComponent(password || "guest")),
+    vhost: field(({ pathname }) => pathname.slice(1)),
   };
-}
-
-function brief(error: Error): { code: string } {
-  return { code: String(describe(error)["code"]) };
+  return Object.defineProperties<Options.Connect>({ heartbeat: HEARTBEAT_SECONDS }, fields);
 }

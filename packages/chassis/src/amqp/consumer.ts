@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
 import type { Component } from "../lifecycle.ts";
+import { inTime } from "../in-time.ts";
 import { describe } from "../logger.ts";
 import type { Check } from "../metrics-server.ts";
 import type { AmqpMetrics } from "./metrics.ts";
@@ -74,7 +75,7 @@ export class Consumer implements Component {
   async stop(signal: AbortSignal): Promise<void> {
     this.#stopping = true;
     this.#switchTo(true);
-    await Promise.race([this.#turn, sleep(CANCEL_MS, undefined, { ref: false })]);
+    await inTime(CANCEL_MS, this.#turn);
     while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
     await this.#session.stop();
   }
@@ -132,9 +133,8 @@ export class Consumer implements Component {
 
   async #consume(live: Live): Promise<void> {
     for (const queue of this.#options.queues) {
-      const { consumerTag } = await live.channel.consume(queue, (message) => {
-        this.#take(live, queue, message);
-      });
+      const take = (message: ConsumeMessage | null) => this.#take(live, queue, message);
+      const { consumerTag } = await live.channel.consume(queue, take);
       live.tags.push(consumerTag);
     }
   }
@@ -142,18 +142,19 @@ export class Consumer implements Component {
   #take(live: Live, queue: string, message: ConsumeMessage | null): void {
     // null: the broker cancelled us (queue deleted, consumer timeout). Nothing may be settled on this channel any more.
     if (message) void this.#handle(live, queue, message);
-    else void this.release();
+    // n.b. this may come while the channel is still being built.
+    else void this.#session.rebuild(live.channel);
   }
 
   async #handle({ channel, signal }: Live, queue: string, message: ConsumeMessage): Promise<void> {
     const { handle, metrics, log } = this.#options;
     metrics.deliveriesInFlight.set(++this.#inFlight);
-    const settlement = await handle(toDelivery(channel, queue, message, signal)).catch(
-      (error: unknown): Settlement => {
-        if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
-        return "reject";
-      },
-    );
+    const delivery = toDelivery(channel, queue, message, signal);
+    const handled = Promise.resolve(delivery).then(handle);
+    const settlement = await handled.catch((error: unknown): Settlement => {
+      if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
+      return "reject";
+    });
     const settled = signal.aborted ? "lost" : settle(channel, message, settlement);
     metrics.deliveries.inc({ queue, settled });
     metrics.deliveriesInFlight.set(--this.#inFlight);

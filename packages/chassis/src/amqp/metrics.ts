@@ -1,57 +1,35 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
+import { meter } from "../metrics.ts";
+
+const HELP = {
+  posthorn_amqp_connection_up: "1 while the connection to the broker stands",
+  posthorn_amqp_connection_blocked:
+    "1 while the broker blocks the connection because of a memory or disk alarm",
+  posthorn_amqp_connects_total: "Connections to the broker that were established",
+  posthorn_amqp_publishes_total:
+    "Messages published, by the broker's answer: confirmed, or the code of what happened instead",
+  posthorn_amqp_publishes_in_flight: "Messages published and not yet confirmed",
+  posthorn_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
+  posthorn_amqp_deliveries_total:
+    "Deliveries by how they were settled: ack, reject, or lost with their channel",
+  posthorn_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
+};
+const PUBLISH_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /** What the AMQP side of a service counts. Labels are exchanges, queues and purposes of our topology: bounded. */
 export type AmqpMetrics = ReturnType<typeof createAmqpMetrics>;
 
 /** Creates the AMQP metrics in a service's registry. */
 export function createAmqpMetrics(registry: Registry) {
-  const registers = [registry];
+  const { counter, gauge, histogram } = meter(registry, HELP);
   return {
-    up: new Gauge({
-      name: "posthorn_amqp_connection_up",
-      help: "1 while the connection to the broker stands",
-      labelNames: ["purpose"],
-      registers,
-    }),
-    blocked: new Gauge({
-      name: "posthorn_amqp_connection_blocked",
-      help: "1 while the broker blocks the connection because of a memory or disk alarm",
-      labelNames: ["purpose"],
-      registers,
-    }),
-    connects: new Counter({
-      name: "posthorn_amqp_connects_total",
-      help: "Connections to the broker that were established",
-      labelNames: ["purpose"],
-      registers,
-    }),
-    publishes: new Counter({
-      name: "posthorn_amqp_publishes_total",
-      help: "Messages published, by the broker's answer: confirmed, or the code of what happened instead",
-      labelNames: ["exchange", "result"],
-      registers,
-    }),
-    publishesInFlight: new Gauge({
-      name: "posthorn_amqp_publishes_in_flight",
-      help: "Messages published and not yet confirmed",
-      registers,
-    }),
-    publishSeconds: new Histogram({
-      name: "posthorn_amqp_publish_duration_seconds",
-      help: "Time from publishing a message to the broker's confirm",
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-      registers,
-    }),
-    deliveries: new Counter({
-      name: "posthorn_amqp_deliveries_total",
-      help: "Deliveries by how they were settled: ack, reject, or lost with their channel",
-      labelNames: ["queue", "settled"],
-      registers,
-    }),
-    deliveriesInFlight: new Gauge({
-      name: "posthorn_amqp_deliveries_in_flight",
-      help: "Deliveries received and not yet settled",
-      registers,
-    }),
+    up: gauge("posthorn_amqp_connection_up", "purpose"),
+    blocked: gauge("posthorn_amqp_connection_blocked", "purpose"),
+    connects: counter("posthorn_amqp_connects_total", "purpose"),
+    publishes: counter("posthorn_amqp_publishes_total", "exchange", "result"),
+    publishesInFlight: gauge("posthorn_amqp_publishes_in_flight"),
+    publishSeconds: histogram("posthorn_amqp_publish_duration_seconds", PUBLISH_BUCKETS),
+    deliveries: counter("posthorn_amqp_deliveries_total", "queue", "settled"),
+    deliveriesInFlight: gauge("posthorn_amqp_deliveries_in_flight"),
   };
 }

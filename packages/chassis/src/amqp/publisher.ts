@@ -2,6 +2,7 @@ import type { ConfirmChannel, Message } from "amqplib";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Component } from "../lifecycle.ts";
 import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
+import { inTime } from "../in-time.ts";
 import { describe } from "../logger.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { AmqpMetrics } from "./metrics.ts";
@@ -46,9 +47,7 @@ export class Publisher implements Component {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#session = new Session({ ...options, name: this.name }, (channel) => {
-      this.#watch(channel);
-    });
+    this.#session = new Session({ ...options, name: this.name }, (channel) => this.#watch(channel));
   }
 
   start(): void {
@@ -67,15 +66,9 @@ export class Publisher implements Component {
     if (!this.#session.channel)
       return new PublishRefused("AMQP_DISCONNECTED", "The broker is away");
     if (this.#options.connection.blocked)
-      return new PublishRefused(
-        "AMQP_BLOCKED",
-        "The broker takes no messages: memory or disk alarm",
-      );
+      return new PublishRefused("AMQP_BLOCKED", "The broker takes no messages: alarm");
     if (this.#unconfirmed.size >= this.#options.windowSize)
-      return new PublishRefused(
-        "AMQP_WINDOW_FULL",
-        "Too many messages wait for the broker's confirm",
-      );
+      return new PublishRefused("AMQP_WINDOW_FULL", "Too many messages wait for their confirm");
     return undefined;
   }
 
@@ -85,13 +78,12 @@ export class Publisher implements Component {
    * @throws {PublishUnknown} AMQP_CONFIRM_TIMEOUT, AMQP_NACKED, AMQP_CHANNEL_LOST: nobody knows
    */
   async publish(publication: Publication): Promise<void> {
-    const stop = this.#options.metrics.publishSeconds.startTimer();
-    const result = await this.#attempt(publication);
-    this.#options.metrics.publishes.inc({
-      exchange: publication.exchange || "(default)",
-      result: result?.code ?? "confirmed",
-    });
-    if (result) throw result;
+    const { publishes, publishSeconds } = this.#options.metrics;
+    const stop = publishSeconds.startTimer();
+    const error = await this.#attempt(publication);
+    const exchange = publication.exchange || "(default)";
+    publishes.inc({ exchange, result: error?.code ?? "confirmed" });
+    if (error) throw error;
     stop();
   }
 
@@ -100,15 +92,13 @@ export class Publisher implements Component {
    * @throws {Error} AbortError when the signal aborts first
    */
   async publishUntilConfirmed(publication: Publication, signal?: AbortSignal): Promise<void> {
+    const { exchange } = publication;
     for (let delay = 50; ; delay = Math.min(delay * 2, 1_000)) {
       try {
         await this.publish(publication);
         return;
       } catch (error) {
-        this.#options.log.debug("publishing again", {
-          exchange: publication.exchange,
-          ...describe(error),
-        });
+        this.#options.log.debug("publishing again", { exchange, ...describe(error) });
       }
       await sleep(delay, undefined, signal ? { signal } : {});
     }
@@ -120,20 +110,11 @@ export class Publisher implements Component {
     if (refusal || !channel) return refusal;
     const waiting: Unconfirmed = { publication, returned: false, channelLost: false };
     this.#track(waiting, true);
-    const late = new AbortController();
-    const timeout = sleep(this.#options.timeoutMs, undefined, { signal: late.signal }).catch(
-      () => undefined,
-    );
-    const confirm = send(channel, publication)
+    const answer = send(channel, publication)
       .then((error) => verdict(waiting, error))
-      .finally(() => {
-        this.#track(waiting, false);
-      });
-    const answer = await Promise.race([confirm, timeout.then(() => late)]);
-    late.abort();
-    return answer === late
-      ? new PublishUnknown("AMQP_CONFIRM_TIMEOUT", "The broker did not confirm in time")
-      : (answer as AppError | undefined);
+      .finally(() => this.#track(waiting, false));
+    if (await inTime(this.#options.timeoutMs, answer)) return answer;
+    return new PublishUnknown("AMQP_CONFIRM_TIMEOUT", "The broker did not confirm in time");
   }
 
   /** What has timed out still counts until it is settled: the window bounds memory, not patience. */
@@ -171,8 +152,8 @@ function send(
         {
           contentType: "application/json",
           ...properties,
-          ...(type === undefined ? {} : { type }),
-          ...(timestamp === undefined ? {} : { timestamp: Math.floor(timestamp / 1_000) }),
+          ...(type !== undefined && { type }),
+          ...(timestamp !== undefined && { timestamp: Math.floor(timestamp / 1_000) }),
           headers: { ...headers },
           persistent: true,
           mandatory: true,
@@ -188,10 +169,7 @@ function send(
 function verdict({ returned, channelLost }: Unconfirmed, error: unknown): AppError | undefined {
   if (error instanceof PublishRefused) return error;
   if (error && channelLost)
-    return new PublishUnknown(
-      "AMQP_CHANNEL_LOST",
-      "The channel was lost before the broker confirmed",
-    );
+    return new PublishUnknown("AMQP_CHANNEL_LOST", "The channel was lost before the confirm");
   if (error) return new PublishUnknown("AMQP_NACKED", "The broker did not take the message");
   return returned
     ? new PublishRefused("AMQP_UNROUTABLE", "No queue is bound for the message")

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelModel, ConfirmChannel } from "amqplib";
 import type { Component } from "../lifecycle.ts";
 import { codeOf, ConfigError } from "../errors.ts";
+import { inTime } from "../in-time.ts";
 import { describe, type Log } from "../logger.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { declare, type Topology } from "./topology.ts";
@@ -56,12 +57,12 @@ export class Session implements Component {
     this.#ending.abort();
     await close(this.#channel);
     // n.b. a broker that is stalled never closes the channel.
-    await Promise.race([this.#loop, sleep(CLOSE_MS, undefined, { ref: false })]);
+    if (this.#loop) await inTime(CLOSE_MS, this.#loop);
   }
 
-  /** Closes the channel, which returns to the broker what is not settled; a new one is built. */
-  async rebuild(): Promise<void> {
-    await close(this.#channel);
+  /** Closes a channel of its own, which returns to the broker what is not settled; a new one is built. */
+  async rebuild(channel = this.#channel): Promise<void> {
+    await close(channel);
   }
 
   async #supervise(): Promise<void> {
@@ -81,12 +82,15 @@ export class Session implements Component {
   async #live(signal: AbortSignal): Promise<boolean> {
     const channel = await open(await this.#options.connection.connected(signal));
     const closed = new Promise<void>((resolve) => channel.once("close", resolve));
+    let reason = new Error("closed while it was built");
     channel.on("error", (error: Error) => {
+      reason = error;
       this.#options.log.warn("channel error", { session: this.name, ...describe(error) });
     });
     try {
-      const lost = closed.then(() => Promise.reject(new Error("closed while it was built")));
-      await within(Promise.race([this.#prepare(channel), lost]));
+      const lost = closed.then(() => Promise.reject(reason));
+      const built = inTime(BUILD_MS, Promise.race([this.#prepare(channel), lost]));
+      if (!(await built)) throw new Error("the broker did not answer in time");
       if (signal.aborted) return true;
       this.#channel = channel;
       this.#options.log.debug("channel built", { session: this.name });
@@ -103,54 +107,28 @@ export class Session implements Component {
     await this.#build(channel);
   }
 
-  #explain(error: unknown): void {
+  #explain(cause: unknown): void {
+    const { fail, log } = this.#options;
     if (this.#ending.signal.aborted) return;
-    if (codeOf(error) === PRECONDITION_FAILED) {
-      this.#options.fail(
-        new ConfigError(
-          "AMQP_TOPOLOGY_MISMATCH",
-          `The broker has an exchange or queue of ours with other arguments:\n  ${String(error)}`,
-          { cause: error },
-        ),
-      );
-      this.#ending.abort();
+    if (codeOf(cause) !== PRECONDITION_FAILED) {
+      log.warn("channel not built, trying again", { session: this.name, ...describe(cause) });
       return;
     }
-    this.#options.log.warn("channel not built, trying again", {
-      session: this.name,
-      ...describe(error),
-    });
+    this.#ending.abort();
+    const reason = `The broker has an exchange or queue of ours with other arguments:\n  ${String(cause)}`;
+    fail(new ConfigError("AMQP_TOPOLOGY_MISMATCH", reason, { cause }));
   }
 }
 
 async function open(model: ChannelModel): Promise<ConfirmChannel> {
   const opening = model.createConfirmChannel();
-  return within(opening).catch((error: unknown) => {
-    void opening.then(close, () => undefined);
-    throw error;
-  });
-}
-
-async function within<T>(work: Promise<T>): Promise<T> {
-  const late = new AbortController();
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([
-      work,
-      sleep(BUILD_MS, undefined, { signal: late.signal }).then(() => {
-        throw new Error("the broker did not answer in time");
-      }),
-    ]);
-  } finally {
-    late.abort();
-  }
+  if (await inTime(BUILD_MS, opening)) return opening;
+  void opening.then(close, () => undefined);
+  throw new Error("the broker did not answer in time");
 }
 
 /** n.b. `close` throws on a closed channel and settles only on the broker's answer. */
 async function close(channel: ConfirmChannel | undefined): Promise<void> {
   const closing = async () => channel?.close();
-  await Promise.race([
-    closing().catch(() => undefined),
-    sleep(CLOSE_MS, undefined, { ref: false }),
-  ]);
+  await inTime(CLOSE_MS, closing()).catch(() => undefined);
 }

@@ -1,0 +1,488 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import {
+  createVhost,
+  ctl,
+  deleteVhost,
+  probe,
+  type Probe,
+} from "../../../../test/support/broker.ts";
+import { waitFor } from "../../../../test/support/wait-for.ts";
+import type { Delivery, Settlement } from "../../src/amqp/consumer.ts";
+import { queues, Rig } from "../support/amqp.ts";
+import { startProxy, type Proxy } from "../support/proxy.ts";
+
+let url: string;
+let broker: Probe;
+let proxy: Proxy;
+let rig: Rig;
+/** The test's own queues: unsettled messages of one test are no business of the next. */
+let one: string;
+let two: string;
+let count = 0;
+
+beforeAll(async () => {
+  url = await createVhost();
+});
+afterAll(() => deleteVhost(url));
+beforeEach(async () => {
+  rig = new Rig();
+  proxy = await startProxy(url);
+  broker = await probe(url);
+  [one, two] = [`one-${++count}`, `two-${count}`];
+});
+afterEach(async () => {
+  await rig.stop();
+  await proxy.close();
+  await broker.close();
+});
+
+/** Puts messages into a queue, which is declared if need be; each body is its number. */
+async function fill(queue: string, messages: number, from = 0): Promise<void> {
+  for (const declared of queues(queue).queues)
+    await broker.channel.assertQueue(declared.name, { arguments: declared.arguments });
+  for (let number = from; number < from + messages; number++)
+    broker.channel.sendToQueue(queue, Buffer.from(String(number)), { persistent: true });
+  await broker.channel.waitForConfirms();
+}
+
+interface Held {
+  delivery: Delivery;
+  settle: (settlement: Settlement) => void;
+}
+
+/** A handler whose deliveries wait until the test settles them. */
+function holdAll() {
+  const held: Held[] = [];
+  const handle = (delivery: Delivery) =>
+    new Promise<Settlement>((settle) => held.push({ delivery, settle }));
+  return { held, handle };
+}
+
+/** Whether a method has passed the proxy since. n.b. a cancelled consumer counts as one until all is settled. */
+function watchFor(name: string): () => boolean {
+  let seen = false;
+  proxy.meddle((method) => {
+    seen ||= method === name;
+    return "pass";
+  });
+  return () => seen;
+}
+
+const numberOf = ({ body }: Delivery) => Number(body.toString());
+const isUp = (consumer: { check: () => unknown }) =>
+  waitFor("the consumer", () => consumer.check() === undefined);
+const depthIs = (queue: string, depth: number) =>
+  waitFor(`${depth} in ${queue}`, async () => (await broker.depth(queue)) === depth);
+
+describe("Consumer", () => {
+  it("hands over what a message is and where it came from", async () => {
+    const { held, handle } = holdAll();
+    await isUp(await rig.consume(url, { queues: [one], handle }));
+
+    broker.channel.sendToQueue(one, Buffer.from("{}"), { messageId: "id", type: "email.v1" });
+
+    await waitFor("the delivery", () => held.length);
+    expect(held[0]?.delivery).toMatchObject({
+      queue: one,
+      exchange: "",
+      body: Buffer.from("{}"),
+      properties: { messageId: "id", type: "email.v1" },
+      redelivered: false,
+      brokerVersion: expect.stringMatching(/^\d+\.\d+/),
+      signal: expect.objectContaining({ aborted: false }),
+    });
+    held[0]?.settle("ack");
+  });
+
+  it.each([
+    ["ack", 0],
+    ["reject", 1],
+  ] as const)(
+    "settles as it is told: %s leaves %i in the dead-letter queue",
+    async (settlement, dead) => {
+      await fill(one, 1);
+      const consumer = await rig.consume(url, {
+        queues: [one],
+        handle: () => Promise.resolve(settlement),
+      });
+      await waitFor("settling", () =>
+        rig.metric("posthorn_amqp_deliveries_total", { queue: one, settled: settlement }),
+      );
+
+      await consumer.stop(AbortSignal.timeout(5_000));
+
+      await depthIs(`${one}.rejected`, dead);
+      expect(await broker.depth(one)).toBe(0);
+    },
+  );
+
+  it("settles nothing when it is told to leave, and the broker takes it back at the end", async () => {
+    await fill(one, 1);
+    const consumer = await rig.consume(url, {
+      queues: [one],
+      handle: () => Promise.resolve("leave"),
+    });
+    await waitFor("handling", () =>
+      rig.metric("posthorn_amqp_deliveries_total", { settled: "leave" }),
+    );
+    expect(await broker.depth(one)).toBe(0);
+
+    await consumer.stop(AbortSignal.timeout(5_000));
+
+    await depthIs(one, 1);
+  });
+
+  it.each([
+    ["rejects", () => Promise.reject(new Error("secret"))],
+    [
+      "throws",
+      () => {
+        throw new Error("secret");
+      },
+    ],
+  ])(
+    "sends a message whose handler %s down the dead-letter path, and says no secret",
+    async (_, handle) => {
+      await fill(one, 1);
+
+      await rig.consume(url, { queues: [one], handle });
+
+      await depthIs(`${one}.rejected`, 1);
+      expect(rig.log.lines).toContainEqual(
+        expect.objectContaining({ level: "error", message: "delivery not handled", queue: one }),
+      );
+      expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
+      expect(await rig.metric("posthorn_amqp_deliveries_in_flight")).toBe(0);
+    },
+  );
+
+  it("never holds more than its budget over all queues, a share of each", async () => {
+    const names = [one, two, `three-${count}`];
+    for (const name of names) await fill(name, 8);
+    const { held, handle } = holdAll();
+    await rig.consume(url, { queues: names, handle, budget: 7 });
+
+    await waitFor("two of each", () => held.length === 6);
+    for (let settled = 0; settled < 18; settled++) {
+      held[settled]?.settle("ack");
+      const expected = Math.min(24, settled + 7);
+      await waitFor("the next", () => held.length >= expected);
+      expect(held.length).toBeLessThanOrEqual(settled + 1 + 7);
+      expect(await rig.metric("posthorn_amqp_deliveries_in_flight")).toBeLessThanOrEqual(7);
+    }
+
+    for (const { settle } of held) settle("ack");
+    await waitFor(
+      "all",
+      async () => (await rig.metric("posthorn_amqp_deliveries_in_flight")) === 0,
+    );
+    expect(held).toHaveLength(24);
+  });
+
+  it("holds one of each queue when its budget is smaller than their number", async () => {
+    await fill(one, 5);
+    await fill(two, 5);
+    const { held, handle } = holdAll();
+
+    await rig.consume(url, { queues: [one, two], handle, budget: 1 });
+
+    await waitFor("one of each", () => held.length === 2);
+    await depthIs(one, 4);
+    await depthIs(two, 4);
+    expect(held).toHaveLength(2);
+    for (const { settle } of held) settle("leave");
+  });
+
+  it("is unready, and blocks, until it consumes", async () => {
+    proxy.refuse(true);
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle: holdAll().handle });
+    expect(consumer.check()).toStrictEqual({ reason: "not consuming", blocks: true });
+
+    proxy.refuse(false);
+
+    await isUp(consumer);
+  });
+});
+
+describe("Consumer#pause and #resume", () => {
+  it("takes nothing more, finishes what is in flight, and takes again", async () => {
+    await fill(one, 3);
+    const cancelled = watchFor("basic.cancel-ok");
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle, budget: 1 });
+    await waitFor("the first", () => held.length === 1);
+
+    consumer.pause();
+    await waitFor("the cancel", cancelled);
+    held[0]?.settle("ack");
+    await waitFor("settling", () =>
+      rig.metric("posthorn_amqp_deliveries_total", { settled: "ack" }),
+    );
+
+    expect(held).toHaveLength(1);
+    expect(await broker.depth(one)).toBe(2);
+    expect(consumer.check()).toBeUndefined();
+    consumer.resume();
+    await waitFor("the second", () => held.length === 2);
+    held[1]?.settle("ack");
+    await waitFor("the third", () => held.length === 3);
+    held[2]?.settle("ack");
+  });
+
+  it("consumes once, however often and fast it is switched", async () => {
+    const consumer = await rig.consume(url, { queues: [one], handle: holdAll().handle });
+    await isUp(consumer);
+
+    for (let times = 0; times < 20; times++) {
+      consumer.pause();
+      consumer.resume();
+    }
+
+    const consumers = async () => (await broker.channel.checkQueue(one)).consumerCount;
+    await waitFor("one consumer", async () => (await consumers()) === 1);
+    consumer.pause();
+    await waitFor("none", async () => (await consumers()) === 0);
+    expect(consumer.check()).toBeUndefined();
+  });
+
+  it("stays paused when the connection is lost and comes back", async () => {
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle });
+    await isUp(consumer);
+    consumer.pause();
+    await fill(one, 1);
+
+    proxy.cut();
+    await waitFor(
+      "another connection",
+      async () => ((await rig.metric("posthorn_amqp_connects_total")) ?? 0) > 1,
+    );
+    await waitFor(
+      "another channel",
+      () => rig.log.lines.filter(({ message }) => message === "channel built").length === 2,
+    );
+
+    expect((await broker.channel.checkQueue(one)).consumerCount).toBe(0);
+    expect(held).toHaveLength(0);
+    consumer.resume();
+    await waitFor("the message", () => held.length);
+    held[0]?.settle("ack");
+  });
+});
+
+describe("Consumer#release", () => {
+  it("returns what is in flight, aborts its handlers, and takes it again", async () => {
+    await fill(one, 2);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle });
+    await waitFor("both", () => held.length === 2);
+
+    await consumer.release();
+
+    expect(held.map(({ delivery }) => delivery.signal.aborted)).toStrictEqual([true, true]);
+    await waitFor("both again", () => held.length === 4);
+    expect(held.slice(2).map(({ delivery }) => delivery.redelivered)).toStrictEqual([true, true]);
+    for (const { settle } of held) settle("ack");
+    await waitFor(
+      "settling",
+      async () => (await rig.metric("posthorn_amqp_deliveries_total", { settled: "ack" })) === 2,
+    );
+    expect(await rig.metric("posthorn_amqp_deliveries_total", { settled: "lost" })).toBe(2);
+  });
+
+  it("returns it to the broker while paused, and does not take it again", async () => {
+    await fill(one, 1);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle });
+    await waitFor("the message", () => held.length === 1);
+
+    consumer.pause();
+    await consumer.release();
+
+    await depthIs(one, 1);
+    expect(held).toHaveLength(1);
+    held[0]?.settle("ack");
+  });
+});
+
+describe("Consumer on a lost channel", () => {
+  it("settles no message but the one it handled, when connections break amid handling", async () => {
+    await fill(one, 40);
+    const acknowledged: number[] = [];
+    const { held, handle } = holdAll();
+    await rig.consume(proxy.url, { queues: [one], handle, budget: 10 });
+
+    for (let round = 1; round <= 3; round++) {
+      const before = held.length;
+      await waitFor(
+        "a full prefetch",
+        () => held.length >= before + 10 || held.length >= round * 10,
+      );
+      proxy.cut();
+      await waitFor("the loss", () => held.at(-1)?.delivery.signal.aborted);
+      // Stale: the same delivery tags are other messages on the next channel.
+      for (const { settle } of held) settle("ack");
+    }
+    const settleAll = () => {
+      for (const { delivery, settle } of held.splice(0)) {
+        if (!delivery.signal.aborted) acknowledged.push(numberOf(delivery));
+        settle("ack");
+      }
+      return acknowledged.length >= 40;
+    };
+    await waitFor("forty", settleAll);
+
+    await depthIs(one, 0);
+    expect(new Set(acknowledged)).toStrictEqual(
+      new Set(Array.from({ length: 40 }, (_, number) => number)),
+    );
+  });
+
+  it("consumes again when the broker closes the connection by force", async () => {
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle });
+    await isUp(consumer);
+
+    await ctl("close_all_connections", "--vhost", new URL(url).pathname.slice(1), "a test");
+    await waitFor("the loss", () =>
+      rig.log.lines.some(({ message }) => message === "broker connection lost"),
+    );
+    broker = await probe(url);
+    await fill(one, 1);
+
+    await waitFor("the message", () => held.length);
+    held[0]?.settle("ack");
+    await depthIs(one, 0);
+    expect(held).toHaveLength(1);
+  });
+});
+
+describe("Consumer of a queue that is deleted", () => {
+  it("declares the queue anew and consumes from it and the others", async () => {
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one, two], handle });
+    await isUp(consumer);
+
+    await broker.channel.deleteQueue(one);
+    await waitFor("the queue", async () => {
+      const look = await probe(url);
+      const { consumerCount } = await look.channel.checkQueue(one).finally(() => look.close());
+      return consumerCount === 1;
+    });
+    await fill(one, 1);
+    await fill(two, 1);
+
+    await waitFor("both messages", () => held.length === 2);
+    for (const { settle } of held) settle("ack");
+    expect(rig.failures).toStrictEqual([]);
+  });
+
+  it("settles nothing on the channel of the queue that was deleted", async () => {
+    await fill(one, 1);
+    await fill(two, 1);
+    const { held, handle } = holdAll();
+    await rig.consume(url, { queues: [one, two], handle });
+    await waitFor("both messages", () => held.length === 2);
+
+    await broker.channel.deleteQueue(one);
+    await waitFor("the release", () => held[0]?.delivery.signal.aborted);
+    for (const { settle } of held) settle("ack");
+
+    await waitFor("the other message again", () => held.length === 3);
+    expect(held[2]?.delivery).toMatchObject({ queue: two, redelivered: true });
+    held[2]?.settle("ack");
+    await depthIs(two, 0);
+  });
+
+  it("heals when that happens before its channel is built", async () => {
+    const secondConsume = Promise.withResolvers<"pass">();
+    let consumes = 0;
+    let cancelled = false;
+    proxy.meddle((method) => {
+      if (method === "basic.cancel") cancelled = true;
+      return method === "basic.consume" && ++consumes === 2 ? secondConsume.promise : "pass";
+    });
+    const { held, handle } = holdAll();
+    await rig.consume(proxy.url, { queues: [one, two], handle });
+    await waitFor("the second consume", () => consumes === 2);
+
+    await broker.channel.deleteQueue(one);
+    await waitFor("the broker's cancel", () => cancelled);
+    secondConsume.resolve("pass");
+
+    await waitFor("the queue", async () => {
+      const look = await probe(url);
+      await look.channel.checkQueue(one).finally(() => look.close());
+      return true;
+    });
+    await fill(one, 1);
+    await waitFor("the message", () => held.length);
+    held[0]?.settle("ack");
+    expect(held.map(({ delivery }) => delivery.queue)).toStrictEqual([one]);
+  });
+});
+
+describe("Consumer#stop", () => {
+  it("finishes and settles what is in flight, and takes nothing more", async () => {
+    await fill(one, 5);
+    const cancelled = watchFor("basic.cancel-ok");
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle, budget: 2 });
+    await waitFor("two", () => held.length === 2);
+
+    let stopped = false;
+    const stop = consumer.stop(AbortSignal.timeout(10_000)).then(() => (stopped = true));
+    await waitFor("the cancel", cancelled);
+    expect(stopped).toBe(false);
+    held[0]?.settle("ack");
+    held[1]?.settle("reject");
+    await stop;
+
+    expect(held).toHaveLength(2);
+    await depthIs(one, 3);
+    await depthIs(`${one}.rejected`, 1);
+  });
+
+  it("returns to the broker at the deadline what is not finished", async () => {
+    await fill(one, 1);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle });
+    await waitFor("the message", () => held.length === 1);
+
+    await consumer.stop(AbortSignal.timeout(100));
+
+    expect(held[0]?.delivery.signal.aborted).toBe(true);
+    await depthIs(one, 1);
+    held[0]?.settle("ack");
+  });
+
+  it("does not begin again when it is resumed while it stops", async () => {
+    await fill(one, 2);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle, budget: 1 });
+    await waitFor("the first", () => held.length === 1);
+
+    const stop = consumer.stop(AbortSignal.timeout(10_000));
+    consumer.resume();
+    held[0]?.settle("ack");
+    await stop;
+
+    expect(held).toHaveLength(1);
+    await depthIs(one, 1);
+  });
+
+  it("stops within seconds when the broker answers nothing", async () => {
+    await fill(one, 1);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle });
+    await waitFor("the message", () => held.length === 1);
+    proxy.meddle(() => "drop");
+    held[0]?.settle("ack");
+
+    const began = Date.now();
+    await consumer.stop(AbortSignal.timeout(10_000));
+
+    expect(Date.now() - began).toBeLessThan(8_000);
+    proxy.cut();
+  });
+});

@@ -1,0 +1,350 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
+import { waitFor } from "../../../../test/support/wait-for.ts";
+import type { Publication, Publisher, PublisherOptions } from "../../src/amqp/publisher.ts";
+import type { Topology } from "../../src/amqp/topology.ts";
+import { PublishRefused, PublishUnknown } from "../../src/errors.ts";
+import { Rig } from "../support/amqp.ts";
+import { startProxy, type Proxy } from "../support/proxy.ts";
+
+const TOPOLOGY: Topology = {
+  exchanges: [
+    { name: "bound", type: "fanout", durable: true },
+    { name: "unbound", type: "fanout", durable: true },
+  ],
+  queues: [
+    { name: "queue", arguments: { "x-queue-type": "quorum" } },
+    {
+      name: "full",
+      arguments: { "x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish" },
+    },
+  ],
+  bindings: [{ source: "bound", destination: "queue", to: "queue", key: "" }],
+};
+
+let url: string;
+let broker: Probe;
+let proxy: Proxy;
+let rig: Rig;
+/** Lets the confirms through that {@link holdConfirms} keeps back. */
+let release: () => void;
+
+beforeAll(async () => {
+  url = await createVhost();
+  broker = await probe(url);
+});
+afterAll(async () => {
+  await broker.close();
+  await deleteVhost(url);
+});
+beforeEach(async () => {
+  rig = new Rig();
+  release = () => undefined;
+  proxy = await startProxy(url);
+});
+afterEach(async () => {
+  release();
+  await rig.stop();
+  await proxy.close();
+  await broker.channel.deleteQueue("queue");
+});
+
+async function startPublisher(options: Partial<PublisherOptions> = {}): Promise<Publisher> {
+  const publisher = await rig.publish(proxy.url, { topology: TOPOLOGY, ...options });
+  await waitFor("a channel", () => !publisher.refusal());
+  return publisher;
+}
+
+let count = 0;
+const message = (overrides: Partial<Publication> = {}): Publication => ({
+  exchange: "bound",
+  routingKey: "",
+  messageId: `message-${++count}`,
+  body: Buffer.from("{}"),
+  ...overrides,
+});
+
+/** Keeps the broker's confirms back. */
+function holdConfirms(): void {
+  const { promise, resolve } = Promise.withResolvers<"pass">();
+  proxy.meddle((method) => (method === "basic.ack" ? promise : "pass"));
+  release = () => {
+    resolve("pass");
+  };
+}
+
+/** What a publish came to: undefined when it was confirmed. */
+const settled = (publish: Promise<void>) => publish.catch((error: unknown) => error);
+
+describe("Publisher#publish", () => {
+  it("resolves when the message is in the queue, whole and persistent", async () => {
+    const publisher = await startPublisher();
+    const body = Buffer.from('{"text":"😀"}');
+
+    await publisher.publish(
+      message({
+        messageId: "id",
+        type: "email.v1",
+        timestamp: 1_700_000_000_999,
+        headers: { a: 1 },
+        body,
+      }),
+    );
+
+    const stored = await broker.channel.get("queue", { noAck: true });
+    expect(stored).toMatchObject({
+      content: body,
+      properties: {
+        messageId: "id",
+        type: "email.v1",
+        timestamp: 1_700_000_000,
+        contentType: "application/json",
+        deliveryMode: 2,
+        headers: expect.objectContaining({ a: 1 }),
+      },
+    });
+  });
+
+  it("leaves the type of a foreign message out", async () => {
+    const publisher = await startPublisher();
+
+    await publisher.publish(message({ type: undefined }));
+
+    const stored = await broker.channel.get("queue", { noAck: true });
+    expect(stored && stored.properties.type).toBeUndefined();
+  });
+
+  it("confirms a thousand messages at a time, each once", async () => {
+    const publisher = await startPublisher();
+
+    await Promise.all(Array.from({ length: 1_000 }, () => publisher.publish(message())));
+
+    expect(await broker.depth("queue")).toBe(1_000);
+    expect(
+      await rig.metric("posthorn_amqp_publishes_total", { exchange: "bound", result: "confirmed" }),
+    ).toBe(1_000);
+    expect(await rig.metric("posthorn_amqp_publishes_in_flight")).toBe(0);
+  });
+
+  it("refuses with AMQP_UNROUTABLE what no queue is bound for", async () => {
+    const publisher = await startPublisher();
+
+    const error = await settled(publisher.publish(message({ exchange: "unbound" })));
+
+    expect(error).toBeInstanceOf(PublishRefused);
+    expect(error).toMatchObject({ code: "AMQP_UNROUTABLE" });
+    expect(
+      await rig.metric("posthorn_amqp_publishes_total", {
+        exchange: "unbound",
+        result: "AMQP_UNROUTABLE",
+      }),
+    ).toBe(1);
+  });
+
+  it("tells a returned message from a routed one of the same id beside it", async () => {
+    const publisher = await startPublisher();
+    const exchanges = ["bound", "unbound", "bound"];
+
+    const results = await Promise.all(
+      exchanges.map((exchange) =>
+        settled(publisher.publish(message({ exchange, messageId: "same" }))),
+      ),
+    );
+
+    expect(results).toMatchObject([undefined, { code: "AMQP_UNROUTABLE" }, undefined]);
+  });
+
+  it("refuses with AMQP_UNROUTABLE through the default exchange, when the queue is away", async () => {
+    const publisher = await startPublisher();
+
+    const publish = publisher.publish(message({ exchange: "", routingKey: "absent" }));
+
+    await expect(publish).rejects.toMatchObject({ code: "AMQP_UNROUTABLE" });
+    expect(await rig.metric("posthorn_amqp_publishes_total", { exchange: "(default)" })).toBe(1);
+  });
+
+  it("does not know with AMQP_NACKED what the queue has not taken", async () => {
+    const publisher = await startPublisher();
+    const publish = () => settled(publisher.publish(message({ exchange: "", routingKey: "full" })));
+
+    const refused = await waitFor("a nack", async () => await publish());
+
+    expect(refused).toBeInstanceOf(PublishUnknown);
+    expect(refused).toMatchObject({ code: "AMQP_NACKED" });
+  });
+
+  it("refuses with AMQP_WINDOW_FULL while too many wait for their confirm", async () => {
+    holdConfirms();
+    const publisher = await startPublisher({ windowSize: 2 });
+    const waiting = [publisher.publish(message()), publisher.publish(message())];
+
+    await expect(publisher.publish(message())).rejects.toMatchObject({ code: "AMQP_WINDOW_FULL" });
+
+    release();
+    await Promise.all(waiting);
+    await expect(publisher.publish(message())).resolves.toBeUndefined();
+  });
+
+  it("does not know with AMQP_CONFIRM_TIMEOUT what is not confirmed in time, and keeps its place in the window", async () => {
+    holdConfirms();
+    const publisher = await startPublisher({ windowSize: 1, timeoutMs: 100 });
+
+    const error = await settled(publisher.publish(message()));
+
+    expect(error).toBeInstanceOf(PublishUnknown);
+    expect(error).toMatchObject({ code: "AMQP_CONFIRM_TIMEOUT" });
+    expect(publisher.refusal()).toMatchObject({ code: "AMQP_WINDOW_FULL" });
+    release();
+    await waitFor("room in the window", () => !publisher.refusal());
+  });
+
+  it("does not know with AMQP_CHANNEL_LOST what was unconfirmed when the connection broke, and hangs with none", async () => {
+    holdConfirms();
+    const publisher = await startPublisher();
+    const publishes = Array.from({ length: 100 }, () => settled(publisher.publish(message())));
+    await waitFor("the messages", async () => (await broker.depth("queue")) === 100);
+
+    proxy.cut();
+
+    const errors = await Promise.all(publishes);
+    expect(errors.every((error) => error instanceof PublishUnknown)).toBe(true);
+    expect(new Set(errors.map((error) => (error as PublishUnknown).code))).toStrictEqual(
+      new Set(["AMQP_CHANNEL_LOST"]),
+    );
+    expect(await rig.metric("posthorn_amqp_publishes_in_flight")).toBe(0);
+  });
+
+  it("does not know with AMQP_CHANNEL_LOST when the broker closes the channel, and heals", async () => {
+    const publisher = await startPublisher();
+
+    await expect(publisher.publish(message({ exchange: "absent" }))).rejects.toMatchObject({
+      code: "AMQP_CHANNEL_LOST",
+    });
+
+    await waitFor("a channel", () => !publisher.refusal());
+    await expect(publisher.publish(message())).resolves.toBeUndefined();
+  });
+
+  it("refuses with AMQP_DISCONNECTED while the broker is away, and publishes when it is back", async () => {
+    const publisher = await startPublisher();
+    proxy.refuse(true);
+    proxy.cut();
+    await waitFor("the loss", () => publisher.refusal());
+
+    const error = await settled(publisher.publish(message()));
+
+    expect(error).toBeInstanceOf(PublishRefused);
+    expect(error).toMatchObject({ code: "AMQP_DISCONNECTED" });
+    proxy.refuse(false);
+    await waitFor("a channel", () => !publisher.refusal());
+    await expect(publisher.publish(message())).resolves.toBeUndefined();
+  });
+
+  it("refuses before it was ever connected", async () => {
+    const publisher = await rig.publish("amqp://127.0.0.1:1/");
+
+    await expect(publisher.publish(message())).rejects.toMatchObject({ code: "AMQP_DISCONNECTED" });
+  });
+
+  it("refuses what AMQP cannot carry, and still tells the messages beside it apart", async () => {
+    const publisher = await startPublisher();
+    const huge = { headers: { huge: "x".repeat(100_000) } };
+
+    const results = await Promise.all([
+      settled(publisher.publish(message())),
+      settled(publisher.publish(message(huge))),
+      settled(publisher.publish(message({ exchange: "unbound" }))),
+      settled(publisher.publish(message())),
+    ]);
+
+    expect(results).toMatchObject([
+      undefined,
+      expect.any(PublishRefused),
+      { code: "AMQP_UNROUTABLE" },
+      undefined,
+    ]);
+  });
+
+  it("publishes again once the queue it published to was deleted and is bound anew", async () => {
+    const publisher = await startPublisher();
+    await broker.channel.deleteQueue("queue");
+    await expect(publisher.publish(message())).rejects.toMatchObject({ code: "AMQP_UNROUTABLE" });
+
+    await broker.channel.assertQueue("queue", { arguments: { "x-queue-type": "quorum" } });
+    await broker.channel.bindQueue("queue", "bound", "");
+
+    await expect(publisher.publish(message())).resolves.toBeUndefined();
+  });
+});
+
+describe("Publisher#publishUntilConfirmed", () => {
+  it("publishes again, with the same id, until the message is confirmed", async () => {
+    holdConfirms();
+    const publisher = await startPublisher();
+    const publish = publisher.publishUntilConfirmed(message({ messageId: "again" }));
+    await waitFor("the message", () => broker.depth("queue"));
+
+    proxy.cut();
+    release();
+    await publish;
+
+    const ids = await Promise.all(
+      [1, 2].map(async () => {
+        const stored = await broker.channel.get("queue", { noAck: true });
+        return stored && (stored.properties.messageId as unknown);
+      }),
+    );
+    expect(ids).toStrictEqual(["again", "again"]);
+  });
+
+  it("waits out that no queue is bound", async () => {
+    const publisher = await startPublisher();
+    const publish = publisher.publishUntilConfirmed(message({ exchange: "", routingKey: "later" }));
+    await waitFor("a return", () =>
+      rig.metric("posthorn_amqp_publishes_total", { result: "AMQP_UNROUTABLE" }),
+    );
+
+    await broker.channel.assertQueue("later", { arguments: { "x-queue-type": "quorum" } });
+
+    await expect(publish).resolves.toBeUndefined();
+    expect(await broker.depth("later")).toBe(1);
+  });
+
+  it("rejects with an AbortError when the signal aborts first", async () => {
+    const publisher = await rig.publish("amqp://127.0.0.1:1/");
+    const abort = new AbortController();
+    const publish = publisher.publishUntilConfirmed(message(), abort.signal);
+
+    abort.abort();
+
+    await expect(publish).rejects.toMatchObject({ name: "AbortError" });
+  });
+});
+
+describe("Publisher#stop", () => {
+  it("waits for the confirms that are due", async () => {
+    holdConfirms();
+    const publisher = await startPublisher();
+    const publish = publisher.publish(message());
+    await waitFor("the message", () => broker.depth("queue"));
+
+    const stop = publisher.stop(AbortSignal.timeout(10_000));
+    release();
+
+    await expect(publish).resolves.toBeUndefined();
+    await stop;
+    expect(publisher.refusal()).toMatchObject({ code: "AMQP_DISCONNECTED" });
+  });
+
+  it("leaves a confirm that does not come at the deadline, as unknown", async () => {
+    holdConfirms();
+    const publisher = await startPublisher({ timeoutMs: 1_000 });
+    const publish = settled(publisher.publish(message()));
+
+    const began = Date.now();
+    await publisher.stop(AbortSignal.timeout(100));
+
+    expect(Date.now() - began).toBeLessThan(6_000);
+    expect(await publish).toMatchObject({ code: "AMQP_CONFIRM_TIMEOUT" });
+  });
+});

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { createVhost, deleteVhost, probe } from "../../../../test/support/broker.ts";
+import { waitFor } from "../../../../test/support/wait-for.ts";
+import type { Topology } from "../../src/amqp/topology.ts";
+import { queues, Rig } from "../support/amqp.ts";
+import { startProxy, type Act, type Proxy } from "../support/proxy.ts";
+
+const EXCHANGE = "everything";
+
+let url: string;
+let count = 0;
+
+beforeAll(async () => {
+  url = await createVhost();
+});
+afterAll(() => deleteVhost(url));
+
+/** A consumer and a publisher through a proxy, with a topology that has some of everything. */
+async function start() {
+  const queue = `queue-${++count}`;
+  const topology: Topology = {
+    ...queues(queue),
+    exchanges: [{ name: EXCHANGE, type: "direct", durable: true }],
+    bindings: [{ source: EXCHANGE, destination: queue, to: "queue", key: queue }],
+  };
+  const proxy = await startProxy(url);
+  const rig = new Rig();
+  const bodies: string[] = [];
+  const begin = async () => {
+    const publisher = await rig.publish(proxy.url, { topology, timeoutMs: 1_000 });
+    await rig.consume(proxy.url, {
+      topology,
+      queues: [queue],
+      handle: ({ body }) => {
+        bodies.push(body.toString());
+        return Promise.resolve("ack");
+      },
+    });
+    return (body: string) =>
+      publisher.publishUntilConfirmed({
+        exchange: EXCHANGE,
+        routingKey: queue,
+        messageId: body,
+        body: Buffer.from(body),
+      });
+  };
+  const stop = async () => {
+    await rig.stop();
+    await proxy.close();
+  };
+  return { proxy, rig, bodies, queue, begin, stop };
+}
+
+/** Does this to the first methods of this name, on the publisher's connection and on the consumer's. */
+function meddleWith(proxy: Proxy, name: string, act: Act, times = 2): () => number {
+  let met = 0;
+  proxy.meddle((method) => (method === name && met++ < times ? act : "pass"));
+  return () => met;
+}
+
+const METHODS = [
+  "connection.open-ok",
+  "channel.open-ok",
+  "confirm.select-ok",
+  "exchange.declare-ok",
+  "queue.declare-ok",
+  "queue.bind-ok",
+  "basic.qos-ok",
+  "basic.consume-ok",
+];
+
+describe("publisher and consumer", () => {
+  it.each(METHODS.flatMap((method) => [["reset", method] as const, ["half", method] as const]))(
+    "recover from a connection that ends, %s, at %s",
+    async (act, method) => {
+      const { proxy, bodies, begin, stop } = await start();
+      const met = meddleWith(proxy, method, act);
+      const publish = await begin();
+
+      await publish("message");
+      await waitFor("the message", () => bodies.includes("message"));
+
+      expect(met()).toBeGreaterThanOrEqual(2);
+      await stop();
+    },
+  );
+
+  it("lose nothing that was confirmed while connections break under load", async () => {
+    const { proxy, rig, bodies, begin, stop } = await start();
+    const publish = await begin();
+    const published: string[] = [];
+    const breaks = async () => ((await rig.metric("posthorn_amqp_connects_total")) ?? 0) - 2;
+
+    while ((await breaks()) < 10) {
+      const batch = Array.from({ length: 50 }, (_, index) => String(published.length + index));
+      const publishing = Promise.all(batch.map(publish));
+      proxy.cut();
+      await publishing;
+      published.push(...batch);
+    }
+
+    await waitFor("every message", () => published.every((body) => bodies.includes(body)));
+    expect(new Set(bodies).size).toBe(published.length);
+    await stop();
+  });
+
+  it("lose nothing when the queue is deleted while nothing is in it", async () => {
+    const { queue, bodies, begin, stop } = await start();
+    const publish = await begin();
+    await publish("before");
+    await waitFor("the first message", () => bodies.includes("before"));
+    const program = await probe(url);
+
+    await program.channel.deleteQueue(queue);
+    await publish("after");
+
+    await waitFor("the second message", () => bodies.includes("after"));
+    expect(bodies).toStrictEqual(["before", "after"]);
+    await program.close();
+    await stop();
+  });
+
+  it("connect anew when heartbeats stop, and until then no publish hangs", async () => {
+    const { proxy, rig, bodies, begin, stop } = await start();
+    // The broker asks for a heartbeat every second, in the last field of its Connection.Tune.
+    proxy.meddle((method, frame) => {
+      if (method === "connection.tune") frame.writeUInt16BE(1, frame.length - 3);
+      return "pass";
+    });
+    const publish = await begin();
+    await publish("before");
+    await waitFor("the first message", () => bodies.includes("before"));
+
+    proxy.stall(true);
+    const after = publish("after");
+    await waitFor("a timeout", () =>
+      rig.metric("posthorn_amqp_publishes_total", { result: "AMQP_CONFIRM_TIMEOUT" }),
+    );
+    await waitFor("the loss", async () => (await rig.metric("posthorn_amqp_connection_up")) === 0);
+    proxy.stall(false);
+    await after;
+
+    await waitFor("the second message", () => bodies.includes("after"));
+    expect(bodies[0]).toBe("before");
+    await stop();
+  });
+
+  it("build anew after fifteen seconds when an answer to their build does not come", async () => {
+    const { proxy, bodies, begin, stop } = await start();
+    const dropped = meddleWith(proxy, "queue.declare-ok", "drop");
+    const publish = await begin();
+
+    await publish("message");
+
+    await waitFor("the message", () => bodies.includes("message"));
+    expect(dropped()).toBeGreaterThan(2);
+    await stop();
+  });
+});

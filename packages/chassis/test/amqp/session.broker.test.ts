@@ -1,0 +1,186 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import type { ConfirmChannel } from "amqplib";
+import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
+import { waitFor } from "../../../../test/support/wait-for.ts";
+import { Session } from "../../src/amqp/session.ts";
+import type { Topology } from "../../src/amqp/topology.ts";
+import { ConfigError } from "../../src/errors.ts";
+import { NOTHING, queues, Rig } from "../support/amqp.ts";
+import { startProxy } from "../support/proxy.ts";
+
+let url: string;
+let broker: Probe;
+let rig: Rig;
+
+beforeAll(async () => {
+  url = await createVhost();
+  broker = await probe(url);
+});
+afterAll(async () => {
+  await broker.close();
+  await deleteVhost(url);
+});
+beforeEach(() => {
+  rig = new Rig();
+});
+afterEach(() => rig.stop());
+
+async function startSession(
+  topology: Topology,
+  build: (channel: ConfirmChannel) => Promise<void> | void = () => undefined,
+  through = url,
+): Promise<Session> {
+  const connection = await rig.connect(through);
+  const session = new Session({ name: "test", connection, topology, ...rig.common }, build);
+  rig.adopt(session);
+  session.start();
+  return session;
+}
+
+const channelOf = (session: Session) => waitFor("a channel", () => session.channel);
+
+describe("Session", () => {
+  it("declares its topology before it gives its channel away", async () => {
+    const session = await startSession(queues("declared"));
+
+    await channelOf(session);
+
+    expect(await broker.depth("declared")).toBe(0);
+  });
+
+  it("declares again what exists already", async () => {
+    await channelOf(await startSession(queues("twice")));
+
+    await channelOf(await startSession(queues("twice")));
+
+    expect(rig.failures).toStrictEqual([]);
+  });
+
+  it.each([
+    [
+      "a queue has other arguments",
+      {
+        ...NOTHING,
+        queues: [
+          { name: "mismatch", arguments: { "x-queue-type": "quorum", "x-delivery-limit": 7 } },
+        ],
+      },
+    ],
+    [
+      "a queue is of another type",
+      { ...NOTHING, queues: [{ name: "mismatch", arguments: { "x-queue-type": "classic" } }] },
+    ],
+    [
+      "an exchange is of another type",
+      { ...NOTHING, exchanges: [{ name: "amq.topic", type: "fanout" as const, durable: true }] },
+    ],
+  ])("fails with a ConfigError and gives up when %s", async (_, topology) => {
+    await channelOf(await startSession(queues("mismatch")));
+
+    const session = await startSession(topology);
+
+    await waitFor("a failure", () => rig.failures.length > 0);
+    await session.stop();
+    expect(rig.failures).toHaveLength(1);
+    expect(rig.failures[0]).toBeInstanceOf(ConfigError);
+    expect(rig.failures[0]).toMatchObject({
+      code: "AMQP_TOPOLOGY_MISMATCH",
+      message: expect.stringMatching(/mismatch|amq\.topic/),
+    });
+    expect(session.channel).toBeUndefined();
+  });
+
+  it("waits for rights rather than failing when the broker refuses access", async () => {
+    const forbidden = { name: "amq.forbidden", type: "fanout" as const, durable: true };
+    const session = await startSession({ ...NOTHING, exchanges: [forbidden] });
+
+    const refusals = () => rig.log.lines.filter(({ code }) => code === "403");
+    await waitFor("two refusals", () => refusals().length >= 2);
+
+    expect(rig.failures).toStrictEqual([]);
+    expect(session.channel).toBeUndefined();
+  });
+
+  it("builds a new channel, with all of its topology, when the broker has closed the old one", async () => {
+    const session = await startSession(queues("closed"));
+    const old = await channelOf(session);
+    await broker.channel.deleteQueue("closed");
+
+    await expect(old.checkQueue("closed")).rejects.toMatchObject({ code: 404 });
+
+    await waitFor(
+      "another channel",
+      () => session.channel !== undefined && session.channel !== old,
+    );
+    expect(await broker.depth("closed")).toBe(0);
+  });
+
+  it("builds a new channel when it is told to", async () => {
+    const session = await startSession(NOTHING);
+    const old = await channelOf(session);
+
+    await session.rebuild();
+
+    await waitFor(
+      "another channel",
+      () => session.channel !== undefined && session.channel !== old,
+    );
+    expect(() => old.publish("", "x", Buffer.alloc(0))).toThrow("Channel closed");
+  });
+
+  it("tries again, more slowly each time, while the channel cannot be built", async () => {
+    const tries: number[] = [];
+    const session = await startSession(NOTHING, () => {
+      tries.push(Date.now());
+      if (tries.length < 4) throw new Error("secret");
+    });
+
+    await channelOf(session);
+
+    expect(tries).toHaveLength(4);
+    const [first = 0, second = 0, third = 0, fourth = 0] = tries;
+    expect(fourth - third).toBeGreaterThan(second - first);
+    expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
+  });
+
+  it("stops within seconds, and gives no channel, while its build is not answered", async () => {
+    const proxy = await startProxy(url);
+    let dropped = false;
+    proxy.meddle((method) => {
+      if (method !== "queue.declare-ok") return "pass";
+      dropped = true;
+      return "drop";
+    });
+    const session = await startSession(queues("unanswered"), undefined, proxy.url);
+    await waitFor("the declare", () => dropped);
+
+    const began = Date.now();
+    await session.stop();
+
+    expect(session.channel).toBeUndefined();
+    expect(Date.now() - began).toBeLessThan(5_000);
+    await proxy.close();
+  });
+
+  it("stops before it was ever connected", async () => {
+    const session = await startSession(NOTHING, undefined, "amqp://127.0.0.1:1/");
+
+    await session.stop();
+
+    expect(session.channel).toBeUndefined();
+  });
+
+  it("closes its channel and builds no other when it stops", async () => {
+    const builds: ConfirmChannel[] = [];
+    const session = await startSession(NOTHING, (channel) => {
+      builds.push(channel);
+    });
+    const channel = await channelOf(session);
+
+    await session.stop();
+
+    expect(() => channel.publish("", "x", Buffer.alloc(0))).toThrow("Channel closed");
+    expect(builds).toHaveLength(1);
+    expect(session.channel).toBeUndefined();
+  });
+});

@@ -1,0 +1,18 @@
+import { runMain } from "../../src/index.ts";
+
+const LINES = Number(process.argv[2]);
+
+/** Logs many lines when it stops, so that they are still under way when it ends. */
+runMain(({ createLog }) => {
+  const log = createLog("talkative", { level: "info" });
+  const handle = setInterval(() => undefined, 1_000);
+  const component = {
+    name: "component",
+    start: () => undefined,
+    stop: () => {
+      clearInterval(handle);
+      for (let line = 0; line < LINES; line++) log.info("line", { line });
+    },
+  };
+  return { log, shutdownDeadlineMs: 5_000, components: [component] };
+});

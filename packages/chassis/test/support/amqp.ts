@@ -1,0 +1,108 @@
+import { Registry } from "prom-client";
+import { createAmqpMetrics } from "../../src/amqp/metrics.ts";
+import { AmqpConnection } from "../../src/amqp/connection.ts";
+import { Consumer, type ConsumerOptions } from "../../src/amqp/consumer.ts";
+import { Publisher, type PublisherOptions } from "../../src/amqp/publisher.ts";
+import type { Topology } from "../../src/amqp/topology.ts";
+import type { Component } from "../../src/lifecycle.ts";
+import { createTestLog } from "./log.ts";
+
+export const NOTHING: Topology = { exchanges: [], queues: [], bindings: [] };
+const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000 };
+
+/** Quorum queues of these names; `<name>.rejected` takes what is rejected in each. */
+export function queues(...names: string[]): Topology {
+  const dead = (name: string) => ({
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": `${name}.rejected`,
+  });
+  return {
+    ...NOTHING,
+    queues: names.flatMap((name) => [
+      { name, arguments: { ...QUORUM, ...dead(name) } },
+      { name: `${name}.rejected`, arguments: QUORUM },
+    ]),
+  };
+}
+
+/** What a test starts, with a log and metrics of its own; whatever was started is stopped by `stop`. */
+export class Rig {
+  readonly log = createTestLog();
+  readonly registry = new Registry();
+  readonly metrics = createAmqpMetrics(this.registry);
+  readonly failures: Error[] = [];
+  readonly fail = (error: Error): void => {
+    this.failures.push(error);
+  };
+  readonly #components: Component[] = [];
+
+  /** A connection, started. */
+  async connect(url: string | (() => string)): Promise<AmqpConnection> {
+    const connection = new AmqpConnection({
+      url: typeof url === "string" ? () => url : url,
+      service: "test",
+      purpose: "test",
+      metrics: this.metrics,
+      log: this.log,
+    });
+    this.adopt(connection);
+    await connection.start();
+    return connection;
+  }
+
+  /** A publisher on a connection of its own, started. */
+  async publish(url: string, options: Partial<PublisherOptions> = {}): Promise<Publisher> {
+    const connection = await this.connect(url);
+    const publisher = new Publisher({
+      connection,
+      topology: NOTHING,
+      windowSize: 1_000,
+      timeoutMs: 10_000,
+      ...this.common,
+      ...options,
+    });
+    this.adopt(publisher);
+    publisher.start();
+    return publisher;
+  }
+
+  /** A consumer on a connection of its own, started. */
+  async consume(
+    url: string,
+    options: Pick<ConsumerOptions, "queues" | "handle"> & Partial<ConsumerOptions>,
+  ): Promise<Consumer> {
+    const connection = await this.connect(url);
+    const consumer = new Consumer({
+      connection,
+      topology: queues(...options.queues),
+      budget: 10,
+      ...this.common,
+      ...options,
+    });
+    this.adopt(consumer);
+    consumer.start();
+    return consumer;
+  }
+
+  get common() {
+    return { metrics: this.metrics, log: this.log, fail: this.fail };
+  }
+
+  /** Makes a component the rig's to stop. */
+  adopt(component: Component): void {
+    this.#components.push(component);
+  }
+
+  /** The value of a metric with these labels. */
+  async metric(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
+    const metric = await this.registry.getSingleMetric(name)?.get();
+    return metric?.values.find((one) =>
+      Object.entries(labels).every(([label, value]) => one.labels[label] === value),
+    )?.value;
+  }
+
+  async stop(): Promise<void> {
+    for (const component of this.#components.splice(0).reverse())
+      await component.stop(AbortSignal.timeout(1_000));
+  }
+}

@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { inTime } from "@posthorn/chassis";
+import { Gate } from "./gate.ts";
+
+/** Suspects come in the queue's order, the same at each start; spread over this long, the order is by chance. */
+const SPREAD_MS = 500;
+/** A suspect that takes longer than this to harm has the others go on beside it. */
+const ALONE_MS = 5_000;
+
+/** Does the work of one suspect after the other. */
+export type Suspects = <T>(work: () => Promise<T>) => Promise<T>;
+
+/**
+ * Creates the queue of the suspects: deliveries that several emailers died with. One of them is guilty, the others were
+ * in flight beside it. Alone and in a random order, about half of the innocent are done before the guilty one strikes.
+ */
+export function createSuspects(): Suspects {
+  const gate = new Gate(1);
+  return async (work) => {
+    await sleep(Math.random() * SPREAD_MS);
+    const begun = await gate.through(async () => {
+      const result = work();
+      await inTime(ALONE_MS, result).catch(() => undefined);
+      return { result };
+    });
+    return begun.result;
+  };
+}
