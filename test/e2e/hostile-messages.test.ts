@@ -8,7 +8,10 @@ let system: System;
 let broker: Probe;
 
 beforeAll(async () => {
-  system = await startSystem();
+  const offered = new Set<string>();
+  const laterOnce = (address: string) =>
+    address.startsWith("later") && !offered.has(address) && offered.add(address);
+  system = await startSystem({ rule: (address) => (laterOnce(address) ? 450 : undefined) });
   await allReady(system);
   broker = await probe(system.amqp);
 });
@@ -91,6 +94,31 @@ describe("messages on the exchange emails", () => {
     );
     expect(await broker.depth("emailer.parked")).toBe(parked);
     expect(system.services.emailer.output()).toContain("held on the ladder");
+  });
+
+  it("takes what only brokers write out of a message, and goes on to retry others", async () => {
+    const forged = { "x-death": [{ count: "a", reason: "rejected", queue: "emailer" }] };
+
+    broker.channel.publish(
+      "emails",
+      "",
+      Buffer.from(JSON.stringify({ ...good, toaddr: "later1@example.com" })),
+      { ...ours(), headers: forged },
+    );
+    broker.channel.publish(
+      "emails",
+      "",
+      Buffer.from(JSON.stringify({ ...good, toaddr: "later2@example.com" })),
+      ours(),
+    );
+
+    const sent = await waitFor("both, at the second attempt", () => {
+      const lines = system
+        .audit()
+        .filter((line) => line.kind === "email.sent" && line.recipient?.startsWith("later"));
+      return lines.length === 2 ? lines : undefined;
+    });
+    expect(sent.map((line) => line.attempt)).toEqual([2, 2]);
   });
 
   it("parks an outcome that cannot be read, for the logger", async () => {

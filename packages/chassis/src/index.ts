@@ -13,5 +13,5 @@ export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./amqp/metrics.ts";
 export { Publisher, type Publication } from "./amqp/publisher.ts";
 export { Session, type SessionOptions } from "./amqp/session.ts";
-export { shortString } from "./amqp/short-string.ts";
+export { copyOf, isForged, shortString } from "./amqp/copy.ts";
 export { declare, type Topology } from "./amqp/topology.ts";

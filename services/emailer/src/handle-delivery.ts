@@ -1,9 +1,18 @@
-import { Recent, type Delivery, type Log, type Settlement } from "@posthorn/chassis";
 import {
+  copyOf,
+  isForged,
+  Recent,
+  type Delivery,
+  type Log,
+  type Settlement,
+} from "@posthorn/chassis";
+import {
+  EMAILER_QUEUE,
   formatDeliveryId,
   isEmailId,
   readEmail,
   recipientsOf,
+  RETRY_EXCHANGE,
   type Email,
   type Reason,
 } from "@posthorn/contract";
@@ -44,11 +53,18 @@ export function createHandler(
   const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
   return (delivery) => {
+    if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = toAttempt(delivery, rungs);
     const handle = () => recent.once(keyOf(attempt), () => decide(attempt, options));
     const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);
     return settlement.catch(leaveIfAborted);
   };
+}
+
+/** Has the message come again without what its publisher should not have written. */
+async function cleanse(delivery: Delivery, { publisher }: HandlerOptions): Promise<Settlement> {
+  await publisher.publishUntilConfirmed(copyOf(delivery, EMAILER_QUEUE), delivery.signal);
+  return "ack";
 }
 
 /** What was not handed to a relay, because its channel was lost or the emailer stops, goes back to the broker. */

@@ -1,10 +1,7 @@
-import { shortString, type Publisher, type Settlement } from "@posthorn/chassis";
+import { copyOf, type Publisher, type Settlement } from "@posthorn/chassis";
 import { formatDeliveryId, PARKED_QUEUE, type Reason } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 import type { RecordOutcome, Told } from "./outcomes.ts";
-
-/** Headers of a parked message that the broker wrote on its way here and would misread later. */
-const BROKERS_OWN = /^x-(death|first-death|last-death|delivery-count|acquired-count)/;
 
 /** What parking needs. */
 export interface ParkOptions {
@@ -18,21 +15,11 @@ export async function park(
   told: Told & { reason: Reason },
   { publisher, record }: ParkOptions,
 ): Promise<Settlement> {
-  const { body, properties, signal } = attempt.delivery;
-  const headers = Object.entries(properties.headers ?? {});
-  const publication = {
-    exchange: "",
-    routingKey: PARKED_QUEUE,
-    messageId: formatDeliveryId(attempt.id),
-    type: shortString(properties.type),
-    headers: {
-      ...Object.fromEntries(headers.filter(([name]) => !BROKERS_OWN.test(name))),
-      "x-parked-reason": told.reason,
-      "x-parked-detail": told.reply.slice(0, 1_000),
-    },
-    body,
-  };
-  await publisher.publishUntilConfirmed(publication, signal);
+  const copy = copyOf(attempt.delivery, PARKED_QUEUE);
+  const why = { "x-parked-reason": told.reason, "x-parked-detail": told.reply.slice(0, 1_000) };
+  const messageId = formatDeliveryId(attempt.id);
+  const publication = { ...copy, messageId, headers: { ...copy.headers, ...why } };
+  await publisher.publishUntilConfirmed(publication, attempt.delivery.signal);
   await record("email.parked", attempt, told);
   return "ack";
 }

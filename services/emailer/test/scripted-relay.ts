@@ -5,8 +5,8 @@ import { createInterface } from "node:readline";
 /** Where in a conversation a relay can misbehave. */
 export type Phase = "greeting" | "EHLO" | "AUTH" | "MAIL" | "RCPT" | "DATA" | "dot";
 
-/** What it does there: says a reply, or drops the connection. */
-export type Behaviour = string | "drop";
+/** What it does there: says a reply, or drops the connection when it is `drop`. */
+export type Behaviour = string;
 
 const WELL: Record<Phase, string> = {
   greeting: "220 relay.example ESMTP",

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import {
+  copyOf,
+  isForged,
   shortString,
   TransientError,
   type Delivery,
@@ -8,6 +10,8 @@ import {
   type Settlement,
 } from "@posthorn/chassis";
 import {
+  LOGGER_PARKED_QUEUE,
+  LOGGER_QUEUE,
   MAYBE_DUPLICATE,
   OUTCOMES_EXCHANGE,
   readEmail,
@@ -16,7 +20,9 @@ import {
 } from "@posthorn/contract";
 import { acceptedLines, outcomeLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
-import { parked } from "./park.ts";
+
+/** What was held comes back through the default exchange. */
+const MOVED = "";
 
 /** What the handler of records needs. */
 export interface RecordOptions {
@@ -30,8 +36,13 @@ export interface RecordOptions {
 
 /** Creates the handler of the logger's queue: records what is accepted and what became of it, and acks after the sync. */
 export function createHandler(options: RecordOptions): (delivery: Delivery) => Promise<Settlement> {
-  return (delivery) =>
-    isOutcome(delivery) ? handleOutcome(delivery, options) : handleEmail(delivery, options);
+  return async (delivery) => {
+    if (isForged(delivery, MOVED)) {
+      await options.publish(copyOf(delivery, LOGGER_QUEUE), delivery.signal);
+      return "ack";
+    }
+    return isOutcome(delivery) ? handleOutcome(delivery, options) : handleEmail(delivery, options);
+  };
 }
 
 /** n.b. not by the exchange alone: a message that was held comes back through another one. */
@@ -71,7 +82,9 @@ async function handleOutcome(delivery: Delivery, options: RecordOptions): Promis
   }
   explain(message, options);
   if (message.kind === "newer") return "reject";
-  await options.publish(parked(delivery, message.reason), delivery.signal);
+  const copy = copyOf(delivery, LOGGER_PARKED_QUEUE);
+  const headers = { ...copy.headers, "x-parked-reason": message.reason };
+  await options.publish({ ...copy, headers }, delivery.signal);
   return "ack";
 }
 

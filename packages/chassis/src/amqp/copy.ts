@@ -1,0 +1,47 @@
+import { randomUUID } from "node:crypto";
+import type { Delivery } from "./consumer.ts";
+import type { Publication } from "./publisher.ts";
+
+/** AMQP 0-9-1 §4.2.5.3: octets of a short string, which properties are. */
+const SHORT_STRING_MAX = 255;
+/** A publisher may have sent more than its broker would take from us: amqplib encodes at most 64 KiB of headers. */
+const HEADERS_MAX_BYTES = 16_384;
+/** What brokers write into messages that they move, and would misread when a publisher does. */
+const BROKERS_OWN = /^x-(death|first-death|last-death|delivery-count|acquired-count)/;
+
+/** The message for another queue: as it came, less what a broker wrote into it and what cannot be published again. */
+export function copyOf(
+  { body, properties }: Delivery,
+  queue: string,
+): Publication & { headers: Record<string, unknown> } {
+  const headers = Object.entries<unknown>(properties.headers ?? {}).filter(
+    ([name]) => !BROKERS_OWN.test(name),
+  );
+  const fits = Buffer.byteLength(JSON.stringify(headers)) <= HEADERS_MAX_BYTES;
+  return {
+    exchange: "",
+    routingKey: queue,
+    messageId: shortString(properties.messageId) ?? randomUUID(),
+    type: shortString(properties.type),
+    headers: fits ? Object.fromEntries(headers) : {},
+    body,
+  };
+}
+
+/**
+ * Whether a publisher wrote into a message what only brokers write. `moved`: the exchange by which the broker itself moves
+ * messages to this queue. n.b. rejecting such a message stops all dead-lettering of a 3.10 node.
+ */
+export function isForged({ exchange, properties }: Delivery, moved: string): boolean {
+  return exchange !== moved && properties.headers?.["x-death"] !== undefined;
+}
+
+/**
+ * A property of a message if it can be published again. One that came with bytes that are not UTF-8 has grown by
+ * reading, and would be refused at every attempt.
+ */
+export function shortString(text: unknown): string | undefined {
+  const fits =
+    typeof text === "string" && text !== "" && Buffer.byteLength(text) <= SHORT_STRING_MAX;
+  return fits ? text : undefined;
+}
