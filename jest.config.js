@@ -6,14 +6,17 @@ const base = {
   },
   modulePathIgnorePatterns: ["<rootDir>/.posthorn/"],
 };
-const needsBroker = [
-  "<rootDir>/{packages,services}/*/test/**/*.broker.test.ts",
-  "<rootDir>/test/**/*.test.ts",
-];
+const withBroker = {
+  ...base,
+  globalSetup: "<rootDir>/test/support/global-setup.ts",
+  globalTeardown: "<rootDir>/test/support/global-teardown.ts",
+};
 
 /** Sources run as CommonJS under swc; the spawned-process tests prove that they run as ES modules. */
 export default {
-  testTimeout: 60_000,
+  testTimeout: 90_000,
+  // Most of the time is spent waiting, for brokers, deadlines and rungs: more workers than cores.
+  maxWorkers: 4,
   projects: [
     {
       ...base,
@@ -22,11 +25,10 @@ export default {
       testPathIgnorePatterns: ["/node_modules/", "\\.broker\\.test\\.ts$"],
     },
     {
-      ...base,
+      ...withBroker,
       displayName: "broker",
-      testMatch: needsBroker,
-      globalSetup: "<rootDir>/test/support/global-setup.ts",
-      globalTeardown: "<rootDir>/test/support/global-teardown.ts",
+      testMatch: ["<rootDir>/{packages,services}/*/test/**/*.broker.test.ts"],
     },
+    { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/**/*.test.ts"] },
   ],
 };

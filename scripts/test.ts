@@ -17,7 +17,7 @@ const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
 const sum = { passed: 0, failed: 0 };
 
 for (const [name, command] of Object.entries(CHECKS)) await step(name, command);
-await jest("tests on this machine's RabbitMQ", [], {});
+await jest("tests, on this machine's RabbitMQ", [], {});
 if (await dockerAnswers()) {
   await jest("broker tests on RabbitMQ 4.3 in Docker", ["--selectProjects", "broker"], {
     BROKER_IN_DOCKER: "true",

@@ -14,6 +14,8 @@ export const teardown = globalThis as unknown as { endBroker: () => Promise<void
  * Test files reach it through BROKER_URL, and rabbitmqctl, which only this process can run, through BROKER_CTL.
  */
 export default async function globalSetup(): Promise<void> {
+  // Once for all projects of the run.
+  if ("endBroker" in globalThis) return;
   const dir = mkdtempSync(join(tmpdir(), "posthorn-broker-"));
   delete process.env["AMQP_URL"];
   const broker = await startBroker({ dir, inDocker: process.env["BROKER_IN_DOCKER"] === "true" });

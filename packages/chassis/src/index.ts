@@ -12,6 +12,6 @@ export { AmqpConnection } from "./amqp/connection.ts";
 export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./amqp/metrics.ts";
 export { Publisher, type Publication } from "./amqp/publisher.ts";
-export { Session, type SessionOptions } from "./amqp/session.ts";
+export { Session, type ConfirmChannel, type SessionOptions } from "./amqp/session.ts";
 export { copyOf, isForged, shortString } from "./amqp/copy.ts";
 export { declare, type Topology } from "./amqp/topology.ts";

@@ -8,6 +8,7 @@ export const EMAILER_QUEUE = "emailer";
 export const LOGGER_QUEUE = "logger";
 export const LOGGER_HELD_QUEUE = "logger.held";
 export const LOGGER_PARKED_QUEUE = "logger.parked";
+export const LADDER_QUEUE = "emailer.ladder";
 export const PARKED_QUEUE = "emailer.parked";
 export const PARKED_PASS_QUEUE = "emailer.parked.pass";
 
@@ -28,7 +29,8 @@ export interface Topology {
 type Arguments = Record<string, string | number>;
 type Exchange = Topology["exchanges"][number];
 type Queue = Topology["queues"][number];
-type Binding = Topology["bindings"][number];
+/** That messages with a key go from an exchange to a queue or another exchange. */
+export type Binding = Topology["bindings"][number];
 
 /** What every service declares: all but the ladder's rungs. `articleExchange` is the article's transient fanout. */
 export function topology(articleExchange?: string): Topology {
@@ -72,6 +74,7 @@ export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
   return {
     exchanges: [],
     queues: [
+      queue(LADDER_QUEUE),
       ...attempts.map((name) => queue(name, deadLetter(RETRY_EXCHANGE, name))),
       ...waits.map((name, rung) =>
         queue(name, { ...deadLetter(RETRY_EXCHANGE, name), ...expiry(seconds[rung] ?? 0) }),
@@ -84,6 +87,20 @@ export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
       ...waits.map((name, rung) => toQueue(RETRY_EXCHANGE, attempts[rung] ?? name, name)),
     ],
   };
+}
+
+/**
+ * The bindings of `emailer.retry` that make a schedule the ladder's, where others exist from schedules before. What waits on
+ * a rung that is no more goes to the last attempt, and what was refused there to the last rung: nothing is left behind.
+ */
+export function retryBindings(seconds: readonly number[], existing: readonly Binding[]): Binding[] {
+  const { bindings } = ladder(seconds);
+  const lastWait = waitQueue(seconds.at(-1) ?? 0);
+  const lastAttempt = `emailer.attempt.${seconds.length}`;
+  const keys = new Set(bindings.map(({ key }) => key));
+  const gone = new Set(existing.map(({ key }) => key)).difference(keys);
+  const onward = (key: string) => (key.startsWith("emailer.wait.") ? lastAttempt : lastWait);
+  return [...bindings, ...[...gone].map((key) => toQueue(RETRY_EXCHANGE, onward(key), key))];
 }
 
 /** The queues of the attempts after the first, `emailer.attempt.1` and on. */

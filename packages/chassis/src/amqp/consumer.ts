@@ -33,6 +33,8 @@ export interface Delivery {
 /** Options of {@link Consumer}. */
 export interface ConsumerOptions extends Omit<SessionOptions, "name"> {
   queues: readonly string[];
+  /** Makes a new channel's broker ready, after the topology was declared and before anything is consumed. */
+  prepare?: (channel: ConfirmChannel) => Promise<void>;
   /** Most deliveries in flight over all queues. Each queue gets an equal share, at least one. */
   budget: number;
   /** Handles one delivery. What it throws is a fault of ours: logged, and rejected. */
@@ -97,7 +99,8 @@ export class Consumer implements Component {
 
   /** n.b. `basic.qos(global)` means "per consumer" to a quorum queue, so the budget is shared out here. */
   async #build(channel: ConfirmChannel): Promise<void> {
-    const { queues, budget } = this.#options;
+    const { queues, budget, prepare } = this.#options;
+    await prepare?.(channel);
     await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
     const lost = new AbortController();
     const live = { channel, tags: [], signal: lost.signal };

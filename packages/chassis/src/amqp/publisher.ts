@@ -4,6 +4,7 @@ import type { Component } from "../lifecycle.ts";
 import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
 import { inTime } from "../in-time.ts";
 import { describe } from "../logger.ts";
+import type { Check } from "../metrics-server.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { AmqpMetrics } from "./metrics.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -44,11 +45,16 @@ export class Publisher implements Component {
   readonly #options: PublisherOptions;
   readonly #session: Session;
   readonly #unconfirmed = new Set<Unconfirmed>();
+  #everBuilt = false;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#session = new Session({ ...options, name: this.name }, (channel) => this.#watch(channel));
   }
+
+  /** Unready until it could publish once; an outage after that is the connection's to name. */
+  readonly check: Check = () =>
+    this.#everBuilt ? undefined : { reason: "not publishing yet", blocks: true };
 
   start(): void {
     this.#session.start();
@@ -125,6 +131,7 @@ export class Publisher implements Component {
   }
 
   #watch(channel: ConfirmChannel): void {
+    this.#everBuilt = true;
     // n.b. the broker returns a message before it confirms it, so the mark is there in time.
     channel.on("return", ({ fields, properties }: Message) => {
       for (const waiting of this.#unconfirmed) {

@@ -1,0 +1,57 @@
+import { declare, type ConfirmChannel } from "@posthorn/chassis";
+import { attemptQueues, LADDER_QUEUE, retryBindings, type Binding } from "@posthorn/contract";
+
+/**
+ * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that
+ * were made; what another schedule left would send a rejected delivery down two rungs, and that is two mails.
+ */
+export async function takeLadder(
+  channel: ConfirmChannel,
+  seconds: readonly number[],
+): Promise<void> {
+  const notes = await takeNotes(channel);
+  const existing = notes.flatMap(({ bindings }) => bindings);
+  const wanted = retryBindings(seconds, existing);
+  const stale = existing.filter((old) => !wanted.some((binding) => isSame(old, binding)));
+  // n.b. first the old ones: meanwhile at-least-once dead-lettering keeps what has no way, and two ways would double it.
+  for (const { destination, source, key } of stale)
+    await channel.unbindQueue(destination, source, key);
+  await declare(channel, { exchanges: [], queues: [], bindings: wanted });
+  channel.sendToQueue(LADDER_QUEUE, Buffer.from(JSON.stringify(wanted)), { persistent: true });
+  await channel.waitForConfirms();
+  for (const { settle } of notes) settle();
+  await moveOn(channel, seconds, wanted);
+}
+
+interface Note {
+  bindings: Binding[];
+  settle: () => void;
+}
+
+/** Several stand there when two emailers started at the same time, or one died here. */
+async function takeNotes(channel: ConfirmChannel): Promise<Note[]> {
+  const message = await channel.get(LADDER_QUEUE);
+  if (!message) return [];
+  const bindings = JSON.parse(message.content.toString()) as Binding[];
+  return [{ bindings, settle: () => channel.ack(message) }, ...(await takeNotes(channel))];
+}
+
+/** What arrived at an attempt that a shorter ladder no longer consumes goes back onto it. */
+async function moveOn(
+  channel: ConfirmChannel,
+  seconds: readonly number[],
+  bindings: readonly Binding[],
+): Promise<void> {
+  const consumed = attemptQueues(seconds.length);
+  const attempts = bindings
+    .map(({ key }) => key)
+    .filter((key) => key.startsWith("emailer.attempt."));
+  for (const queue of attempts.filter((key) => !consumed.includes(key))) {
+    for (let message = await channel.get(queue); message; message = await channel.get(queue))
+      channel.reject(message, false);
+  }
+}
+
+function isSame(one: Binding, other: Binding): boolean {
+  return one.key === other.key && one.destination === other.destination;
+}

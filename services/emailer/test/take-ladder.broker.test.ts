@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { declare } from "@posthorn/chassis";
+import { join, ladder, topology } from "@posthorn/contract";
+import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import { takeLadder } from "../src/take-ladder.ts";
+
+let vhost: string;
+let broker: Probe;
+
+beforeEach(async () => {
+  vhost = await createVhost();
+  broker = await probe(vhost);
+});
+
+afterEach(() => broker.close());
+afterEach(() => deleteVhost(vhost));
+
+describe("takeLadder", () => {
+  it.each([
+    ["no change", [1, 2]],
+    ["a longer first wait", [3, 4]],
+    ["a rung more", [1, 2, 3]],
+    ["a rung less", [3]],
+    ["a rung that moves up", [2, 5]],
+  ])("hands a rejected message to one rung only after %s", async (_, seconds) => {
+    await take([1, 2]);
+    await take(seconds);
+
+    await publishAndReject();
+
+    expect(await arrivals()).toBe(1);
+    expect(await broker.depth("emailer.ladder")).toBe(1);
+  });
+
+  it("leaves nothing behind on rungs that are no more, nor at attempts that nobody consumes", async () => {
+    await take([1, 2]);
+    await publishAndReject();
+    await moveDown("emailer.attempt.1");
+    await waitFor("one at attempt 2", async () => (await broker.depth("emailer.attempt.2")) === 1);
+    await publishAndReject();
+
+    await take([3]);
+
+    const both = async () => (await broker.depth("emailer.attempt.1")) === 2;
+    await waitFor("both at the only attempt", both, 10_000);
+    expect(await broker.depth("emailer.attempt.2")).toBe(0);
+  });
+});
+
+async function take(seconds: number[]): Promise<void> {
+  await declare(broker.channel, join(topology(), { ...ladder(seconds), bindings: [] }));
+  await takeLadder(broker.channel, seconds);
+}
+
+async function publishAndReject(): Promise<void> {
+  broker.channel.publish("emails", "", Buffer.from("{}"), { persistent: true });
+  await moveDown("emailer");
+}
+
+async function moveDown(queue: string): Promise<void> {
+  const message = await waitFor(
+    `a message in ${queue}`,
+    async () => (await broker.channel.get(queue)) || undefined,
+  );
+  broker.channel.reject(message, false);
+}
+
+/** How many copies arrive at the first two attempts: waits for one, and then long enough for any other. */
+async function arrivals(): Promise<number> {
+  const depths = () =>
+    Promise.all(["emailer.attempt.1", "emailer.attempt.2"].map((queue) => broker.depth(queue)));
+  const total = async () => (await depths()).reduce((sum, depth) => sum + depth, 0);
+  await waitFor("an arrival", async () => (await total()) > 0, 10_000);
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  return total();
+}
