@@ -38,6 +38,7 @@ describe("topology and ladder", () => {
       "logger.parked",
       "emailer.parked",
       "emailer.parked.pass",
+      "emailer.ladder",
       "emailer.attempt.1",
       "emailer.attempt.2",
       "emailer.attempt.3",
