@@ -13,15 +13,16 @@ const CHECKS = {
   "dead code": [`${BIN}knip`],
   "docs are fresh": [process.execPath, "scripts/docs.ts", "--check"],
 };
+/** On the second broker only what depends on the broker: the others would take as long again. */
+const HEAVY = "e2e/(first-light|kill|relay-outage|start)";
 const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
 const sum = { passed: 0, failed: 0 };
 
 for (const [name, command] of Object.entries(CHECKS)) await step(name, command);
 await jest("tests, on this machine's RabbitMQ", [], {});
 if (await dockerAnswers()) {
-  await jest("broker tests on RabbitMQ 4.3 in Docker", ["--selectProjects", "broker"], {
-    BROKER_IN_DOCKER: "true",
-  });
+  const onBroker = ["--selectProjects", "broker", "e2e", "--testPathIgnorePatterns", HEAVY];
+  await jest("broker tests on RabbitMQ 4.3 in Docker", onBroker, { BROKER_IN_DOCKER: "true" });
 } else {
   console.log("\nNOT RUN: the broker tests on RabbitMQ 4.3, because no Docker engine answers.");
 }

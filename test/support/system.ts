@@ -24,6 +24,8 @@ export interface Answer {
   status: number;
   id: string | undefined;
   outcome?: string;
+  /** Why there was no answer at all; the status is 0 then. */
+  error?: string;
 }
 
 export type Name = "api" | "emailer" | "logger";
@@ -156,8 +158,9 @@ async function send(base: string, email: object): Promise<Answer> {
       id: body.id,
       ...(body.outcome ? { outcome: body.outcome } : {}),
     };
-  } catch {
-    return { status: 0, id: undefined };
+  } catch (error) {
+    const { cause } = error as { cause?: { code?: string } };
+    return { status: 0, id: undefined, error: cause?.code ?? String(error) };
   }
 }
 
