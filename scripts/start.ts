@@ -41,6 +41,8 @@ let stoppingSince: number | undefined;
 
 process.chdir(join(HOME, ".."));
 takeHome();
+// Ctrl-C ends a `| tee` before us; the services are to drain all the same.
+process.stdout.on("error", () => undefined);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, onSignal);
 await start().catch(giveUp);
 
