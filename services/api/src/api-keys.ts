@@ -17,33 +17,29 @@ interface ApiKey {
   name: string;
 }
 
-/** Options of {@link ApiKeys}. */
-export interface ApiKeysOptions {
-  /** Without one, everyone may send. */
-  file: string | undefined;
-  log: Log;
-  lookMs?: number;
-}
-
 /** The API keys, by their hashes in a file that is read again when it changes. */
 export class ApiKeys implements Component {
   readonly name = "api keys";
-  readonly #options: ApiKeysOptions;
+  readonly #file: string | undefined;
+  readonly #log: Log;
+  readonly #lookMs: number;
   #keys: readonly ApiKey[] = [];
   #text: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @throws {ConfigError} CONFIG_INVALID */
-  constructor(options: ApiKeysOptions) {
-    this.#options = options;
-    if (options.file === undefined) return;
-    this.#text = read(options.file);
+  /** Without a file, everyone may send. @throws {ConfigError} CONFIG_INVALID */
+  constructor(file: string | undefined, log: Log, lookMs = LOOK_MS) {
+    this.#file = file;
+    this.#log = log;
+    this.#lookMs = lookMs;
+    if (file === undefined) return;
+    this.#text = read(file);
     this.#keys = parse(this.#text);
   }
 
   /** The name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
   readonly authenticate = (authorization: string | undefined): string => {
-    if (this.#options.file === undefined) return ANONYMOUS;
+    if (this.#file === undefined) return ANONYMOUS;
     const key = BEARER.exec(authorization ?? "")?.[1];
     if (key === undefined) throw new Problem("API_KEY_MISSING", CHALLENGE);
     const hash = createHash("sha256").update(key).digest();
@@ -55,9 +51,9 @@ export class ApiKeys implements Component {
 
   /** Begins to look for changes. */
   start(): void {
-    const { file, log, lookMs = LOOK_MS } = this.#options;
-    if (file === undefined) log.warn("everyone may send: API_ANONYMOUS=true");
-    else this.#timer = setInterval(() => this.#look(file), lookMs);
+    const file = this.#file;
+    if (file === undefined) this.#log.warn("everyone may send: API_ANONYMOUS=true");
+    else this.#timer = setInterval(() => this.#look(file), this.#lookMs);
   }
 
   stop(): void {
@@ -65,16 +61,15 @@ export class ApiKeys implements Component {
   }
 
   #look(file: string): void {
-    const { log } = this.#options;
     const text = read(file);
     if (text === this.#text) return;
     this.#text = text;
     try {
       this.#keys = parse(text);
-      log.info("API keys read again", { keys: this.#keys.length });
+      this.#log.info("API keys read again", { keys: this.#keys.length });
     } catch (error) {
       const reason = error instanceof ConfigError ? error.message : undefined;
-      log.error("API keys not read again, the old ones stay", { reason });
+      this.#log.error("API keys not read again, the old ones stay", { reason });
     }
   }
 }

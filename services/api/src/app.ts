@@ -4,10 +4,9 @@ import { readJsonBody } from "./json-body.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { observe, routeOf } from "./observe.ts";
 import { createOpenapi } from "./openapi.ts";
-import { answerProblem, Problem } from "./problem.ts";
+import { Problem, type ProblemCode, type ProblemMembers, toProblem } from "./problem.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { createSendRoute, type SendOptions } from "./send-route.ts";
-import { toProblem } from "./to-problem.ts";
 
 /** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
 const JSON_ESCAPE = 6;
@@ -24,6 +23,7 @@ export interface AppOptions extends SendOptions {
 /** Creates the HTTP API. */
 export function createApp(options: AppOptions): Express {
   const { authenticate, bodyMaxBytes, metrics, log } = options;
+  const openapi = createOpenapi(bodyMaxBytes);
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", false);
   app.enable("strict routing").enable("case sensitive routing");
@@ -37,12 +37,12 @@ export function createApp(options: AppOptions): Express {
       readJsonBody(JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES),
       createSendRoute(options),
     )
-    .all(refuseMethod("POST"));
+    .all(refuse("METHOD_NOT_ALLOWED", { headers: { Allow: "POST" } }));
   app
     .route("/openapi.json")
-    .get(requireJsonAccepted, serve(createOpenapi(bodyMaxBytes)))
-    .all(refuseMethod("GET, HEAD"));
-  app.use(refuseRoute, answerError(metrics, log));
+    .get(requireJsonAccepted, (_request, response) => void response.json(openapi))
+    .all(refuse("METHOD_NOT_ALLOWED", { headers: { Allow: "GET, HEAD" } }));
+  app.use(refuse("ROUTE_UNKNOWN"), answerError(metrics, log));
   return app;
 }
 
@@ -58,29 +58,22 @@ const requireJsonAccepted: RequestHandler = (request, _response, next) => {
   next();
 };
 
-function serve(document: object): RequestHandler {
-  return (_request, response) => void response.json(document);
-}
-
-function refuseMethod(allow: string): RequestHandler {
+function refuse(code: ProblemCode, members?: ProblemMembers): RequestHandler {
   return () => {
-    throw new Problem("METHOD_NOT_ALLOWED", { headers: { Allow: allow } });
+    throw new Problem(code, members);
   };
 }
-
-const refuseRoute: RequestHandler = () => {
-  throw new Problem("ROUTE_UNKNOWN");
-};
 
 function answerError(metrics: ApiMetrics, log: Log): ErrorRequestHandler {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows error handlers by four parameters
   return (error: unknown, request, response, _next) => {
     const problem = toProblem(error);
-    const requestId = requestIdOf(response);
-    if (problem.code === "UNEXPECTED")
+    if (problem.code === "UNEXPECTED") {
+      const requestId = requestIdOf(response);
       log.error("request failed", { requestId, ...describe(problem.cause ?? error) });
+    }
     if (routeOf(request) === "/send") metrics.refused.inc({ code: problem.code });
     // n.b. what could not be parsed to its end has been answered by the HTTP server.
-    if (!response.headersSent) answerProblem(response, problem, requestId);
+    if (!response.headersSent) problem.answer(response);
   };
 }

@@ -6,12 +6,11 @@ import {
   Session,
   type Check,
   type Component,
+  type ConfirmChannel,
   type SessionOptions,
 } from "@posthorn/chassis";
 import { EMAILER_QUEUE } from "@posthorn/contract";
 import type { ApiMetrics } from "./metrics.ts";
-
-type Channel = NonNullable<Session["channel"]>;
 
 /** How often the queue is looked at, how long a look holds, and how often everything is declared again. */
 const TIMES = { lookMs: 1_000, staleMs: 5_000, declareMs: 30_000 };
@@ -30,22 +29,17 @@ export interface BacklogOptions extends Omit<SessionOptions, "name"> {
  */
 export class Backlog implements Component {
   readonly name = "backlog";
-  readonly #options: BacklogOptions;
-  readonly #times: typeof TIMES;
+  readonly #options: Required<BacklogOptions>;
   readonly #session: Session;
   readonly #ending = new AbortController();
   #everVerified = false;
   #verifiedAt = -Infinity;
-  #declaredAt = -Infinity;
+  #declaredAt = performance.now();
   #depth = 0;
 
   constructor(options: BacklogOptions) {
-    this.#options = options;
-    this.#times = options.times ?? TIMES;
-    this.#session = new Session({ ...options, name: this.name }, async (channel) => {
-      this.#declaredAt = performance.now();
-      await this.#look(channel);
-    });
+    this.#options = { times: TIMES, ...options };
+    this.#session = new Session({ ...options, name: this.name }, (channel) => this.#look(channel));
   }
 
   /** Unready until the queues were verified once; after that an outage is only named. */
@@ -56,7 +50,7 @@ export class Backlog implements Component {
 
   /** Why a send would be refused at this moment. */
   refusal(): PublishRefused | undefined {
-    if (performance.now() - this.#verifiedAt > this.#times.staleMs)
+    if (performance.now() - this.#verifiedAt > this.#options.times.staleMs)
       return new PublishRefused("TOPOLOGY_UNVERIFIED", "The queues are not verified");
     return this.#depth >= this.#options.emailerQueueMax
       ? new PublishRefused("QUEUE_FULL", "The queue emailer is over its limit")
@@ -76,24 +70,19 @@ export class Backlog implements Component {
   async #watch(): Promise<void> {
     const { signal } = this.#ending;
     while (!signal.aborted) {
-      await sleep(this.#times.lookMs, undefined, { signal }).catch(() => undefined);
-      await this.#verify().catch((error: unknown) => this.#lose(error));
+      await sleep(this.#options.times.lookMs, undefined, { signal }).catch(() => undefined);
+      const { channel } = this.#session;
+      if (channel) await this.#look(channel).catch((error: unknown) => this.#lose(error));
     }
-  }
-
-  async #verify(): Promise<void> {
-    const channel = this.#session.channel;
-    if (!channel) return;
-    if (performance.now() - this.#declaredAt > this.#times.declareMs) {
-      await declare(channel, this.#options.topology);
-      this.#declaredAt = performance.now();
-    }
-    await this.#look(channel);
   }
 
   /** n.b. a queue that is missing closes the channel; the session builds a new one and with it the queue. */
-  async #look(channel: Channel): Promise<void> {
-    const { metrics } = this.#options;
+  async #look(channel: ConfirmChannel): Promise<void> {
+    const { metrics, times, topology } = this.#options;
+    if (performance.now() - this.#declaredAt > times.declareMs) {
+      await declare(channel, topology);
+      this.#declaredAt = performance.now();
+    }
     const { messageCount } = await channel.checkQueue(EMAILER_QUEUE);
     this.#everVerified = true;
     this.#verifiedAt = performance.now();

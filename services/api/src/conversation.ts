@@ -1,50 +1,40 @@
 import { randomUUID } from "node:crypto";
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { answerProblem, type Problem } from "./problem.ts";
-import { requestIdOf } from "./request-id.ts";
+import type { Problem } from "./problem.ts";
 
 /** How long a client may take to read why it was cut off, before the connection is destroyed. */
 const PARTING_MS = 1_000;
 
-interface Exchange {
-  request: IncomingMessage;
-  response: ServerResponse;
-}
-
 /**
- * One connection with the exchanges on it. A client may send requests before the first is answered (pipelining,
+ * One connection with the responses that are due on it. A client may send requests before the first is answered (pipelining,
  * RFC 9112 §9.3.2), so whatever ends the connection waits until all that were begun are answered, in order.
  */
 export class Conversation {
   readonly #socket: Duplex;
-  readonly #open: Exchange[] = [];
-  #last: Exchange | undefined;
+  readonly #open: ServerResponse[] = [];
+  #last: ServerResponse | undefined;
   #refused = false;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
   }
 
-  get idle(): boolean {
-    return this.#open.length === 0;
-  }
-
   /** Takes note of a request. False when the client was already told that no more are taken. */
-  begin(request: IncomingMessage, response: ServerResponse): boolean {
-    if (!this.#socket.writable || (this.#last && saysClose(this.#last.response))) return false;
-    const exchange = { request, response };
-    this.#last = exchange;
-    this.#open.push(exchange);
-    response.once("close", () => this.#open.splice(this.#open.indexOf(exchange), 1));
+  begin(response: ServerResponse): boolean {
+    const last = this.#last;
+    const closes = last?.headersSent && !last.shouldKeepAlive;
+    if (!this.#socket.writable || closes) return false;
+    this.#last = response;
+    this.#open.push(response);
+    response.once("close", () => this.#open.splice(this.#open.indexOf(response), 1));
     return true;
   }
 
   /** Has the connection close after the last response that is due, and not before. */
   closeAfterLast(): void {
-    this.#open.forEach(({ response }, index) => {
-      response.shouldKeepAlive = index < this.#open.length - 1;
-    });
+    const last = this.#open.at(-1);
+    for (const response of this.#open) response.shouldKeepAlive = response !== last;
   }
 
   /** Answers what could not be read, and closes. True when that is an answer to no begun request. */
@@ -52,28 +42,34 @@ export class Conversation {
     if (this.#refused || !this.#socket.writable) return false;
     this.#refused = true;
     const last = this.#last;
-    const begun = last && !last.request.complete;
+    const begun = last && !last.req.complete;
     if (begun) this.#refuseBegun(last, problem);
     else this.#afterLast(() => this.#write(problem));
     return !begun;
   }
 
-  readonly end = (): void => void this.#socket.destroy();
+  /** Ends it unless a response is due. */
+  endIfIdle(): void {
+    if (this.#open.length === 0) this.#end();
+  }
+
+  readonly #end = (): void => void this.#socket.destroy();
 
   /** The request has a response, which waits for its turn. */
-  #refuseBegun({ response }: Exchange, problem: Problem): void {
-    this.#afterLast(this.end);
+  #refuseBegun(response: ServerResponse, problem: Problem): void {
+    this.#afterLast(this.#end);
     if (response.headersSent) return;
     response.shouldKeepAlive = false;
-    answerProblem(response, problem, requestIdOf(response));
+    problem.answer(response);
   }
 
   #afterLast(act: () => void): void {
     const last = this.#open.at(-1);
-    if (last) last.response.once("close", act);
+    if (last) last.once("close", act);
     else act();
   }
 
+  /** n.b. not as a ServerResponse: the socket may still belong to one by which Node itself refuses a request. */
   #write(problem: Problem): void {
     if (!this.#socket.writable) return;
     const { status } = problem;
@@ -83,10 +79,6 @@ export class Conversation {
     const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}`;
     this.#socket.end(`${head}\r\n${text}`);
     // n.b. destroying it at once resets it when more has arrived, and the client never reads the answer.
-    setTimeout(this.end, PARTING_MS).unref();
+    setTimeout(this.#end, PARTING_MS).unref();
   }
-}
-
-function saysClose(response: ServerResponse): boolean {
-  return response.headersSent && !response.shouldKeepAlive;
 }

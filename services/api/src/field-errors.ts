@@ -1,11 +1,9 @@
 import { faultsIn, type SchemaFault } from "@posthorn/contract";
 import type { z } from "zod";
+import type { ProblemMembers } from "./problem.ts";
 
-/** A field at fault, such as `toaddr[3]`, and the reason; never its value. */
-export interface FieldError {
-  field: string;
-  reason: string;
-}
+/** Fields at fault, such as `toaddr[3]`, and the reasons; never their values. */
+type FieldErrors = NonNullable<ProblemMembers["errors"]>;
 
 /** Unknown fields' names are the client's, so their number and length are bounded. */
 const ERRORS_MAX = 20;
@@ -14,11 +12,11 @@ const NAME_MAX = 100;
 const ROOT = "$";
 
 /** Names the fields at fault. The issues must come from a parse with `reportInput`. */
-export function fieldErrors(issues: readonly z.core.$ZodIssue[]): FieldError[] {
+export function fieldErrors(issues: readonly z.core.$ZodIssue[]): FieldErrors {
   return faultsIn(issues).flatMap(explain).slice(0, ERRORS_MAX);
 }
 
-function explain({ path, issue }: SchemaFault): FieldError[] {
+function explain({ path, issue }: SchemaFault): FieldErrors {
   if (issue.code !== "unrecognized_keys") return [{ field: nameOf(path), reason: reasonOf(issue) }];
   const keys = issue.keys.slice(0, ERRORS_MAX);
   return keys.map((key) => ({ field: nameOf([...path, key]), reason: "is not a known field" }));

@@ -43,7 +43,6 @@ export class HttpServer implements Component {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   readonly #conversations = new Map<Duplex, Conversation>();
-  #port = 0;
   #stopping = false;
 
   constructor(options: HttpServerOptions) {
@@ -55,18 +54,12 @@ export class HttpServer implements Component {
     this.#server.on("connection", this.#meet).on("clientError", this.#refuse);
   }
 
-  /** The port it listens on. */
-  get port(): number {
-    return this.#port;
-  }
-
   /** Unready while it stops. */
   readonly check: Check = () => (this.#stopping ? { reason: "stopping", blocks: true } : undefined);
 
   async start(): Promise<void> {
     const { host, port, log } = this.#options;
-    this.#port = await listen(this.#server, host, port);
-    log.info("API listens", { port: this.#port });
+    log.info("API listens", { port: await listen(this.#server, host, port) });
   }
 
   /** Takes no more connections, answers what is begun or on the wire, closes. */
@@ -78,8 +71,7 @@ export class HttpServer implements Component {
     NetServer.prototype.close.call(this.#server);
     for (const conversation of this.#conversations.values()) conversation.closeAfterLast();
     await inTime(LINGER_MS, closed, signal);
-    for (const conversation of this.#conversations.values())
-      if (conversation.idle) conversation.end();
+    for (const conversation of this.#conversations.values()) conversation.endIfIdle();
     await inTime(DRAIN_MS, closed, signal);
     this.#server.closeAllConnections();
   }
@@ -91,7 +83,7 @@ export class HttpServer implements Component {
 
   readonly #handle: RequestListener = (request, response) => {
     const conversation = this.#conversations.get(request.socket);
-    if (!conversation?.begin(request, response)) return;
+    if (!conversation?.begin(response)) return;
     if (this.#stopping) conversation.closeAfterLast();
     this.#options.handle(request, response);
   };

@@ -1,7 +1,7 @@
 import { MIMEType } from "node:util";
 import express, { type RequestHandler } from "express";
 import { visit } from "jsonc-parser";
-import { Problem, type ProblemMembers } from "./problem.ts";
+import { Problem } from "./problem.ts";
 
 /** An email has two levels; deeper nesting only costs memory (fifty times its bytes, when tried). */
 const DEPTH_MAX = 32;
@@ -20,22 +20,28 @@ const checkMediaType: RequestHandler = (request, _response, next) => {
   next();
 };
 
+/** n.b. without a body there is nothing to read, and that is not JSON. */
 const parseBody: RequestHandler = (request, _response, next) => {
-  const bytes: unknown = request.body;
-  request.body = parseJson(Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0));
+  request.body = parseJson(decode(request.body as Buffer | undefined));
   next();
 };
 
-/** Parses JSON. @throws {Problem} JSON_NOT_UTF8, JSON_TOO_DEEP, JSON_MALFORMED with the position */
-export function parseJson(bytes: Buffer): unknown {
-  if (isTooDeep(bytes)) throw new Problem("JSON_TOO_DEEP");
-  const text = decode(bytes);
+function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw new Problem("JSON_TOO_DEEP");
   try {
     return JSON.parse(text);
   } catch {
     // n.b. V8's own message quotes the input and often has no position.
-    throw new Problem("JSON_MALFORMED", locateFault(text));
+    visit(text, { onError: refuseAt }, { disallowComments: true });
+    throw new Problem("JSON_MALFORMED");
   }
+}
+
+/** Throws at the first fault: a long body can have millions. */
+function refuseAt(_code: number, offset: number, _length: number, row: number, place: number) {
+  const position = { offset, line: row + 1, column: place + 1 };
+  const detail = `At line ${position.line}, column ${position.column}`;
+  throw new Problem("JSON_MALFORMED", { detail, position });
 }
 
 function mediaType(header: string): MIMEType | undefined {
@@ -46,7 +52,7 @@ function mediaType(header: string): MIMEType | undefined {
   }
 }
 
-function decode(bytes: Buffer): string {
+function decode(bytes?: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
@@ -55,39 +61,15 @@ function decode(bytes: Buffer): string {
 }
 
 /** Looks at brackets outside of strings only, before any memory is spent on them. */
-function isTooDeep(bytes: Buffer): boolean {
+function isTooDeep(text: string): boolean {
   let depth = 0;
   let quoted = false;
-  for (let at = 0; at < bytes.length && depth <= DEPTH_MAX; at += 1) {
-    const character = bytes[at];
-    if (character === QUOTE) quoted = !quoted;
-    else if (quoted) at += character === BACKSLASH ? 1 : 0;
-    else depth += NESTING.get(character) ?? 0;
+  for (let at = 0; at < text.length && depth <= DEPTH_MAX; at += 1) {
+    const character = text[at];
+    if (character === '"') quoted = !quoted;
+    else if (quoted) at += character === "\\" ? 1 : 0;
+    else if (character === "[" || character === "{") depth += 1;
+    else if (character === "]" || character === "}") depth -= 1;
   }
   return depth > DEPTH_MAX;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const NESTING = new Map<number | undefined, number>([
-  [0x5b, 1],
-  [0x7b, 1],
-  [0x5d, -1],
-  [0x7d, -1],
-]);
-
-/** Stops at the first fault: a long body can have millions. */
-function locateFault(text: string): ProblemMembers {
-  let found: ProblemMembers = {};
-  const onError = (_code: number, offset: number, _length: number, row: number, place: number) => {
-    const position = { offset, line: row + 1, column: place + 1 };
-    found = { detail: `At line ${position.line}, column ${position.column}`, position };
-    throw new Error("found");
-  };
-  try {
-    visit(text, { onError }, { disallowComments: true });
-  } catch {
-    return found;
-  }
-  return found;
 }

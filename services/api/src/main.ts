@@ -18,7 +18,7 @@ runMain((host) => {
   const backlog = new Backlog({ ...amqp, ...config.limits, connection: control, metrics });
   const publisher = new Publisher({ ...amqp, ...config.publish, connection: publishing });
 
-  const keys = new ApiKeys({ file: config.apiKeysFile, log });
+  const keys = new ApiKeys(config.apiKeysFile, log);
   const app = createApp({
     publish: (publication) => publisher.publish(publication),
     refusal: () => publisher.refusal() ?? backlog.refusal(),

@@ -4,10 +4,11 @@ import manifest from "../package.json" with { type: "json" };
 import { PROBLEMS, problemSchema } from "./problem.ts";
 import { createSendSchema } from "./send-schema.ts";
 
-const PROBLEM_HEADERS: Readonly<Record<number, Record<string, string>>> = {
-  401: { "WWW-Authenticate": "`Bearer`" },
-  405: { Allow: "The methods that the path takes" },
-  503: { "Retry-After": "Seconds to wait before the next try" },
+const REQUEST_ID = { "X-Request-Id": text("The request's id") };
+const PROBLEM_HEADERS: Readonly<Record<number, object>> = {
+  401: { "WWW-Authenticate": text("`Bearer`") },
+  405: { Allow: text("The methods that the path takes") },
+  503: { "Retry-After": text("Seconds to wait before the next try") },
 };
 
 /** Describes the API in OpenAPI 3.1, from the schemas that it validates with. */
@@ -22,7 +23,6 @@ export function createOpenapi(bodyMaxBytes: number): object {
       description: "Transactional email you can trust, on your own cluster",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    servers: [{ url: "/" }],
     paths: {
       "/send": { post: describeSend() },
       "/openapi.json": { get: describeOpenapi() },
@@ -54,7 +54,7 @@ function describeSend(): object {
     responses: {
       202: {
         description: "Accepted: what was sent, with its id",
-        headers: describeHeaders({ Location: "Path of the email" }),
+        headers: { ...REQUEST_ID, Location: text("Path of the email") },
         ...json(ref("Accepted")),
       },
       ...describeProblems(Object.values(PROBLEMS).map(({ status }) => status)),
@@ -66,7 +66,6 @@ function describeOpenapi(): object {
   return {
     operationId: "getOpenapi",
     summary: "This document",
-    security: [],
     responses: {
       200: { description: "OpenAPI 3.1", ...json({ type: "object" }) },
       ...describeProblems([400, 405, 406, 408, 431]),
@@ -83,14 +82,9 @@ function describeProblem(status: number): object {
   const kinds = Object.entries(PROBLEMS).filter(([, kind]) => kind.status === status);
   return {
     description: kinds.map(([code, { title }]) => `\`${code}\`: ${title}`).join("\n\n"),
-    headers: describeHeaders(PROBLEM_HEADERS[status]),
+    headers: { ...REQUEST_ID, ...PROBLEM_HEADERS[status] },
     content: { "application/problem+json": { schema: ref("Problem") } },
   };
-}
-
-function describeHeaders(headers?: Readonly<Record<string, string>>): object {
-  const all = Object.entries({ "X-Request-Id": "The request's id", ...headers });
-  return Object.fromEntries(all.map(([name, description]) => [name, text(description)]));
 }
 
 function header(name: string, description: string): object {
@@ -111,7 +105,5 @@ function ref(name: string): object {
 
 /** n.b. `$schema` is the dialect that OpenAPI 3.1 has by default. */
 function toJsonSchema(schema: z.ZodType): object {
-  const described = z.toJSONSchema(schema, { io: "input" });
-  delete described.$schema;
-  return described;
+  return { ...z.toJSONSchema(schema, { io: "input" }), $schema: undefined };
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
-import { AppError } from "@posthorn/chassis";
+import { AppError, codeOf, PublishRefused, PublishUnknown } from "@posthorn/chassis";
 import { z } from "zod";
+import { requestIdOf } from "./request-id.ts";
 
 /** What the API answers instead of 2xx. `retryAfter` is in seconds. */
 export interface ProblemKind {
@@ -101,10 +102,37 @@ export class Problem extends AppError {
     };
     return { headers, text };
   }
+
+  /** Answers a request with the problem document. */
+  answer(response: ServerResponse): void {
+    const { headers, text } = this.format(requestIdOf(response));
+    response.writeHead(this.status, headers).end(text);
+  }
 }
 
-/** Answers a request with a problem document. */
-export function answerProblem(response: ServerResponse, problem: Problem, requestId: string): void {
-  const { headers, text } = problem.format(requestId);
-  response.writeHead(problem.status, headers).end(text);
+/** The `type` of an error of express.raw(), and what we call it. */
+const BODY_ERRORS: Readonly<Record<string, ProblemCode>> = {
+  "entity.too.large": "BODY_TOO_LARGE",
+  "encoding.unsupported": "ENCODING_UNSUPPORTED",
+  "request.aborted": "REQUEST_MALFORMED",
+  "request.size.invalid": "REQUEST_MALFORMED",
+};
+
+/** What a thrown value is to the client. An unexpected one says nothing of itself. */
+export function toProblem(error: unknown, id?: string): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof PublishRefused)
+    return new Problem(known(error), { outcome: "not_accepted", cause: error });
+  if (error instanceof PublishUnknown)
+    return new Problem(known(error), { outcome: "unknown", ...(id && { id }), cause: error });
+  return new Problem(BODY_ERRORS[typeOf(error)] ?? "UNEXPECTED", { cause: error });
+}
+
+function known(error: unknown): ProblemCode {
+  const code = codeOf(error);
+  return code in PROBLEMS ? (code as ProblemCode) : "UNEXPECTED";
+}
+
+function typeOf(error: unknown): string {
+  return error instanceof Error && "type" in error ? String(error.type) : "";
 }

@@ -9,9 +9,8 @@ import {
 import type { RequestHandler } from "express";
 import { fieldErrors } from "./field-errors.ts";
 import type { ApiMetrics } from "./metrics.ts";
-import { Problem } from "./problem.ts";
+import { Problem, toProblem } from "./problem.ts";
 import { createSendSchema, isTooLarge } from "./send-schema.ts";
-import { toProblem } from "./to-problem.ts";
 
 /** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;

@@ -5,9 +5,12 @@ import { z } from "zod";
 export function createSendSchema(bodyMaxBytes: number) {
   const { toaddr, subject, body } = emailSchema.shape;
   return z.strictObject({
-    toaddr: toaddr.superRefine((recipients, context) => {
-      for (const { index, first } of repeats(recipientsOf({ toaddr: recipients })))
-        context.addIssue({ code: "custom", path: [index], message: `repeats toaddr[${first}]` });
+    toaddr: toaddr.superRefine((given, context) => {
+      recipientsOf({ toaddr: given }).forEach((address, index, all) => {
+        const first = all.indexOf(address);
+        const message = `repeats toaddr[${first}]`;
+        if (first < index) context.addIssue({ code: "custom", path: [index], message });
+      });
     }),
     subject,
     body: body
@@ -25,9 +28,3 @@ export function isTooLarge(issue: z.core.$ZodIssue): boolean {
 }
 
 const TOO_LARGE = { tooLarge: true };
-
-function repeats(addresses: readonly string[]): { index: number; first: number }[] {
-  return addresses
-    .map((address, index) => ({ index, first: addresses.indexOf(address) }))
-    .filter(({ index, first }) => first < index);
-}

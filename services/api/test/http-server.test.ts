@@ -27,6 +27,7 @@ afterEach(() => server?.stop(AbortSignal.abort()));
 async function start(limits: ServerOptions = {}) {
   const published: Publication[] = [];
   const refusals: number[] = [];
+  const { log, lines } = createFakeLog();
   const { app } = createTestApp({
     publish: async (publication) => {
       published.push(publication);
@@ -39,11 +40,11 @@ async function start(limits: ServerOptions = {}) {
     port: 0,
     handle: app,
     refused: (status) => refusals.push(status),
-    log: createFakeLog().log,
+    log,
     limits,
   });
   await server.start();
-  return { server, port: server.port, published, refusals };
+  return { server, port: Number(lines[0]?.fields?.["port"]), published, refusals };
 }
 
 const taking = (ms: number) => rawSend({ ...EMAIL, subject: String(ms) });
@@ -138,6 +139,19 @@ describe("what is not HTTP", () => {
     expect(statusesIn(client.received())).toEqual([400]);
     expect(published).toEqual([]);
   });
+
+  it.each(["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: test\r\nExpect: more\r\n\r\n"])(
+    "survives garbage behind %j, which Node answers itself",
+    async (refused) => {
+      const { port } = await start();
+      const client = connectRaw(port);
+
+      client.socket.write(`${refused}nonsense\r\n\r\n`);
+      await client.closed;
+
+      expect(statusesIn(client.received())[0]).toBeGreaterThanOrEqual(400);
+    },
+  );
 
   it("keeps serving others", async () => {
     const { port } = await start();

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import type { FileHandle, open } from "node:fs/promises";
-import { dirname } from "node:path";
+import { join } from "node:path";
 
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
 /** Readable for the group, which log shippers belong to. */
@@ -11,27 +11,26 @@ export type Open = typeof open;
 
 /** One file of the audit log. It is opened for each write, which costs little beside the sync. */
 export class AuditFile {
-  readonly path: string;
+  readonly name: string;
+  readonly #directory: string;
   readonly #open: Open;
   #size: number;
   #inode: number | undefined;
   #torn = false;
 
   /** `size`: up to where its lines are whole and on disk; 0 for a file that is to be created. */
-  constructor(path: string, size: number, open: Open) {
-    this.path = path;
+  constructor(directory: string, name: string, size: number, open: Open) {
+    this.#directory = directory;
+    this.name = name;
     this.#size = size;
     this.#open = open;
   }
 
-  /** Bytes whose lines are whole and on disk. */
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Whether a failed write may have left something at its end. */
-  get torn(): boolean {
-    return this.#torn;
+  /** Whether so many more bytes, written on that day, go into it. */
+  takes(bytes: number, day: string, maxBytes: number): boolean {
+    const fits = this.#size === 0 || this.#size + bytes <= maxBytes;
+    // n.b. what could not be written goes to the same file, also after midnight, so that no torn end is left behind.
+    return this.#torn || (fits && this.name.startsWith(day));
   }
 
   /**
@@ -40,7 +39,8 @@ export class AuditFile {
    */
   async append(bytes: Buffer): Promise<boolean> {
     const isNew = this.#size === 0 && this.#inode === undefined;
-    const opening = this.#open(this.path, isNew ? APPEND | constants.O_CREAT : APPEND, MODE);
+    const path = join(this.#directory, this.name);
+    const opening = this.#open(path, isNew ? APPEND | constants.O_CREAT : APPEND, MODE);
     const handle = await (isNew ? opening : opening.catch(unlessMissing));
     if (!handle) return false;
     try {
@@ -78,7 +78,7 @@ export class AuditFile {
 
   /** A new name is not on disk before its directory is. */
   async #syncDirectory(): Promise<void> {
-    const directory = await this.#open(dirname(this.path), constants.O_RDONLY);
+    const directory = await this.#open(this.#directory, constants.O_RDONLY);
     await directory.sync().finally(() => directory.close());
   }
 }

@@ -47,15 +47,11 @@ export function acceptedLines(id: string, email: Email, possibleDuplicate: boole
   });
 }
 
-/** The line of an outcome. */
-export function outcomeLine(eventId: string, outcome: Outcome): AuditLine {
-  return toLine(eventId, outcome);
-}
-
-/** What happened to a delivery. Of an acceptance there is no attempt yet. */
+/** What happened to a delivery: an outcome, or its acceptance, of which there is no attempt yet. */
 type Event = Omit<Outcome, "kind" | "attempt"> & { kind: AuditLine["kind"]; attempt?: number };
 
-function toLine(eventId: string, event: Event): AuditLine {
+/** The line of an event. */
+export function toLine(eventId: string, event: Event): AuditLine {
   return {
     v: 1,
     time: event.time,
@@ -79,16 +75,15 @@ function toLine(eventId: string, event: Event): AuditLine {
 /** A line for people, such as `sent 0192….0.0 to a@example.com via relay:25 (250 2.0.0 ok)`. */
 export function describeLine(line: AuditLine): string {
   const parts = [
-    `${line.kind.slice("email.".length)} ${line.delivery}`,
-    line.recipient === null ? "" : `to ${line.recipient}`,
-    line.relay === null ? "" : `via ${line.relay}`,
-    line.reason ?? "",
-    line.reply === null ? "" : `(${line.reply})`,
-    line.possibleDuplicate ? "[possible duplicate]" : "",
+    line.kind.slice("email.".length),
+    line.delivery,
+    line.recipient && `to ${line.recipient}`,
+    line.relay && `via ${line.relay}`,
+    line.reason,
+    line.reply && `(${line.reply})`,
+    line.possibleDuplicate && "[possible duplicate]",
   ];
   // A relay's reply may carry line breaks and escape sequences for a terminal.
-  return parts
-    .filter((part) => part !== "")
-    .join(" ")
-    .replace(/\p{Cc}+/gu, " ");
+  const told = parts.filter((part) => part);
+  return told.join(" ").replace(/\p{Cc}+/gu, " ");
 }

@@ -1,13 +1,14 @@
-import { open, unlink } from "node:fs/promises";
+import { open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type Log } from "@posthorn/chassis";
 import { AuditFile, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
-import { dayOf, listFiles, nameFile, type Name } from "./audit-name.ts";
 import { newestEvents, repairTail } from "./audit-tail.ts";
-import type { Store } from "./group-commit.ts";
 
 const DAY_MS = 86_400_000;
+/** The day of writing, UTC, and the file's number on that day. */
+const FILE_NAME = /^audit-\d{4}-\d{2}-\d{2}\.(\d{3,})\.jsonl$/;
+const NUMBER_DIGITS = 3;
 
 /** Options of {@link AuditLog}. */
 export interface AuditLogOptions {
@@ -25,10 +26,9 @@ export interface AuditLogOptions {
 }
 
 /** The audit log's files: JSON Lines, one file after the other, by day and by size. There is one writer: see WriterLock. */
-export class AuditLog implements Store {
+export class AuditLog {
   readonly #options: Required<AuditLogOptions>;
   #file: AuditFile | undefined;
-  #name: Name | undefined;
 
   constructor(options: AuditLogOptions) {
     this.#options = { open, now: Date.now, ...options };
@@ -37,76 +37,76 @@ export class AuditLog implements Store {
   /** Deletes what is too old, repairs a torn end, and finds the events and the file to go on with. */
   async open(): Promise<void> {
     const names = await this.#expire();
-    const ofToday = names.findLast(({ day }) => day === this.#day());
+    const ofToday = names.findLast((name) => name.startsWith(this.#day()));
     // Two different ones only after the clock was set back over midnight.
     for (const name of new Set([names.at(-1), ofToday])) if (name) await this.#repair(name);
     const { eventsMax, seen } = this.#options;
     const paths = names.map((name) => this.#path(name));
-    for (const event of await newestEvents(paths, eventsMax, this.#options.open)) seen(event);
+    for (const event of await newestEvents(paths, eventsMax)) seen(event);
   }
 
   /** Resolves when all lines are on disk; after a failure none stands, and the same lines may be written again. */
   async write(lines: readonly AuditLine[]): Promise<void> {
+    const { fileMaxBytes, log } = this.#options;
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    let file = this.#fileWithRoom(bytes.length) ?? (await this.#nextFile());
+    const last = this.#file;
+    let file = last?.takes(bytes.length, this.#day(), fileMaxBytes) ? last : await this.#nextFile();
     while (!(await file.append(bytes))) {
-      const left = { file: this.#name?.file };
-      this.#options.log.warn("audit file removed or changed by another hand, leaving it", left);
+      log.warn("audit file removed or changed by another hand, leaving it", { file: file.name });
       file = await this.#nextFile();
     }
   }
 
-  /** n.b. what could not be written goes to the same file, also after midnight, so that no torn end is left behind. */
-  #fileWithRoom(bytes: number): AuditFile | undefined {
-    const { torn = false, size = 0 } = this.#file ?? {};
-    const fits = size === 0 || size + bytes <= this.#options.fileMaxBytes;
-    return torn || (fits && this.#name?.day === this.#day()) ? this.#file : undefined;
-  }
-
-  #use(name: Name, size: number): AuditFile {
-    this.#name = name;
-    this.#file = new AuditFile(this.#path(name), size, this.#options.open);
+  #use(name: string, size: number): AuditFile {
+    const { directory, open } = this.#options;
+    this.#file = new AuditFile(directory, name, size, open);
     return this.#file;
   }
 
+  /** n.b. the present file may have been removed, and its number is taken all the same. */
   async #nextFile(): Promise<AuditFile> {
     const day = this.#day();
-    const names = [...(await this.#expire()), ...(this.#name ? [this.#name] : [])];
-    const taken = names.filter((name) => name.day === day).map(({ number }) => number);
-    return this.#use(nameFile(day, Math.max(0, ...taken) + 1), 0);
+    const names = [...(await this.#expire()), this.#file?.name ?? ""];
+    const ofDay = names.filter((name) => name.startsWith(day));
+    const taken = ofDay.map((name) => Number(FILE_NAME.exec(name)?.[1]));
+    const number = String(Math.max(0, ...taken) + 1).padStart(NUMBER_DIGITS, "0");
+    return this.#use(`${day}.${number}.jsonl`, 0);
   }
 
-  async #repair(name: Name): Promise<void> {
-    const { size, cut } = await repairTail(this.#path(name), this.#options.open);
-    if (cut > 0) this.#options.log.warn("torn last line removed", { file: name.file, bytes: cut });
+  async #repair(name: string): Promise<void> {
+    const { size, cut } = await repairTail(this.#path(name));
+    if (cut > 0) this.#options.log.warn("torn last line removed", { file: name, bytes: cut });
     this.#use(name, size);
   }
 
   /** Deletes the files of days before the retention; gives the others, oldest first. */
-  async #expire(): Promise<Name[]> {
-    const { retentionDays, now } = this.#options;
-    const names = await listFiles(this.#options.directory);
-    const first = retentionDays === 0 ? "" : dayOf(now() - retentionDays * DAY_MS);
-    for (const { file } of names.filter(({ day }) => day < first)) await this.#delete(file);
-    return names.filter(({ day }) => day >= first);
+  async #expire(): Promise<string[]> {
+    const { directory, retentionDays } = this.#options;
+    const names = (await readdir(directory)).filter((name) => FILE_NAME.test(name));
+    const first = retentionDays === 0 ? "" : this.#day(retentionDays);
+    for (const name of names) if (name < first) await this.#delete(name);
+    const kept = names.filter((name) => name >= first);
+    return kept.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   }
 
   /** A file that cannot be deleted must not stop the log. */
   async #delete(file: string): Promise<void> {
-    const { directory, log } = this.#options;
+    const { log } = this.#options;
     try {
-      await unlink(join(directory, file));
+      await unlink(this.#path(file));
       log.info("audit file deleted after its retention", { file });
     } catch (error) {
       log.warn("audit file not deleted", { file, ...describe(error) });
     }
   }
 
-  #path({ file }: Name): string {
-    return join(this.#options.directory, file);
+  #path(name: string): string {
+    return join(this.#options.directory, name);
   }
 
-  #day(): string {
-    return dayOf(this.#options.now());
+  /** What the names of a day's files begin with: today's, or those of so many days ago. */
+  #day(ago = 0): string {
+    const time = new Date(this.#options.now() - ago * DAY_MS);
+    return `audit-${time.toISOString().slice(0, "2026-11-23".length)}`;
   }
 }

@@ -1,5 +1,4 @@
-import type { FileHandle } from "node:fs/promises";
-import type { Open } from "./audit-file.ts";
+import { open, type FileHandle } from "node:fs/promises";
 
 const NEWLINE = 0x0a;
 /** Many times what one write can leave torn, enough for the events that are remembered, and a bound. */
@@ -9,7 +8,7 @@ const TAIL_BYTES = 32 * 1_024 * 1_024;
  * Cuts off what a kill or a power cut left: bytes after the last line break, and a last line that is not JSON.
  * None of it was acknowledged, so the broker hands it over again.
  */
-export async function repairTail(path: string, open: Open): Promise<{ size: number; cut: number }> {
+export async function repairTail(path: string): Promise<{ size: number; cut: number }> {
   await using handle = await open(path, "r+");
   const { size, tail } = await readTail(handle);
   const end = tail.lastIndexOf(NEWLINE) + 1;
@@ -24,11 +23,7 @@ export async function repairTail(path: string, open: Open): Promise<{ size: numb
 }
 
 /** The ids of the newest events in files that are given oldest first; in their order, at most `limit`. */
-export async function newestEvents(
-  paths: readonly string[],
-  limit: number,
-  open: Open,
-): Promise<string[]> {
+export async function newestEvents(paths: readonly string[], limit: number): Promise<string[]> {
   let events: string[] = [];
   for (const path of paths.toReversed()) {
     if (events.length >= limit) break;

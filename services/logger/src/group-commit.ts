@@ -4,10 +4,12 @@ import {
   describe,
   type Check,
   type Component,
+  type Consumer,
   type Fault,
   type Log,
 } from "@posthorn/chassis";
 import type { AuditLine } from "./audit-line.ts";
+import type { AuditLog } from "./audit-log.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 
 /** Bounds the buffer of one write to some megabytes; an email of 50 recipients is 50 lines. */
@@ -18,24 +20,13 @@ const LAST_PAUSE_MS = 2_000;
 const SAY_EVERY = 15;
 
 /** Where lines are kept. What throws is done again, whole, until it succeeds. */
-export interface Store {
-  open(): Promise<void>;
-  /** Resolves when all lines are on disk. */
-  write(lines: readonly AuditLine[]): Promise<void>;
-}
-
-/** What a consumer can do for a disk in trouble. */
-export interface Flow {
-  pause(): void;
-  /** Gives what is in flight back to the broker. */
-  release(): void;
-  resume(): void;
-}
+export type Store = Pick<AuditLog, "open" | "write">;
 
 /** Options of {@link GroupCommit}. */
 export interface GroupCommitOptions {
   store: Store;
-  flow: Flow;
+  /** What the lines come from; it is made last. */
+  consumer: () => Pick<Consumer, "pause" | "release" | "resume">;
   metrics: Pick<LoggerMetrics, "lines" | "syncSeconds" | "writeErrors">;
   log: Log;
 }
@@ -116,21 +107,21 @@ export class GroupCommit implements Component {
   }
 
   #suffer(error: unknown, attempt: number): void {
-    const { flow, metrics, log } = this.#options;
+    const { consumer, metrics, log } = this.#options;
     const code = codeOf(error);
     this.#fault = { reason: `audit log: ${code}`, blocks: false };
     metrics.writeErrors.inc({ code });
     if (attempt % SAY_EVERY === 1)
       log.error("audit log in trouble, trying again", { attempt, ...describe(error) });
-    if (attempt === 1) flow.pause();
+    if (attempt === 1) consumer().pause();
     // One failure may be a hiccup; a longer trouble must not keep hundreds of emails in memory.
-    if (attempt === 2) flow.release();
+    if (attempt === 2) void consumer().release();
   }
 
   #recover(): void {
     if (!this.#fault) return;
     this.#fault = undefined;
     this.#options.log.info("audit log works again");
-    this.#options.flow.resume();
+    this.#options.consumer().resume();
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { addAbortListener } from "node:events";
 import {
   copyOf,
   isForged,
@@ -18,11 +19,8 @@ import {
   readOutcome,
   type Unreadable,
 } from "@posthorn/contract";
-import { acceptedLines, outcomeLine, type AuditLine } from "./audit-line.ts";
+import { acceptedLines, toLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
-
-/** What was held comes back through the default exchange. */
-const MOVED = "";
 
 /** What the handler of records needs. */
 export interface RecordOptions {
@@ -37,24 +35,24 @@ export interface RecordOptions {
 /** Creates the handler of the logger's queue: records what is accepted and what became of it, and acks after the sync. */
 export function createHandler(options: RecordOptions): (delivery: Delivery) => Promise<Settlement> {
   return async (delivery) => {
-    if (isForged(delivery, MOVED)) {
+    // What was held comes back through the default exchange.
+    if (isForged(delivery, "")) {
       await options.publish(copyOf(delivery, LOGGER_QUEUE), delivery.signal);
       return "ack";
     }
-    return isOutcome(delivery) ? handleOutcome(delivery, options) : handleEmail(delivery, options);
+    return handle(delivery, options);
   };
 }
 
 /** n.b. not by the exchange alone: a message that was held comes back through another one. */
 function isOutcome({ exchange, properties }: Delivery): boolean {
   const type: unknown = properties.type;
-  return (
-    exchange === OUTCOMES_EXCHANGE || (typeof type === "string" && type.startsWith("outcome.v"))
-  );
+  return exchange === OUTCOMES_EXCHANGE || String(type).startsWith("outcome.v");
 }
 
-async function handleEmail(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
-  const message = readEmail(delivery);
+async function handle(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
+  const ofOutcome = isOutcome(delivery);
+  const message = ofOutcome ? readOutcome(delivery) : readEmail(delivery);
   switch (message.kind) {
     case "email": {
       const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
@@ -62,30 +60,28 @@ async function handleEmail(delivery: Delivery, options: RecordOptions): Promise<
       await recordAll(lines, delivery, options);
       return "ack";
     }
+    case "outcome":
+      await recordAll([toLine(eventIdOf(delivery), message.outcome)], delivery, options);
+      return "ack";
     // An unnamed email comes back adopted, and one recipient's delivery belongs to an email that was recorded.
     case "foreign":
     case "delivery":
       return "ack";
-    // A malformed email is parked by the emailer, and that outcome is its record.
-    case "malformed":
     case "newer":
       explain(message, options);
-      return message.kind === "newer" ? "reject" : "ack";
+      return "reject";
+    case "malformed":
+      explain(message, options);
+      // A malformed email is parked by the emailer, and that outcome is its record.
+      if (ofOutcome) await park(delivery, message.reason, options);
+      return "ack";
   }
 }
 
-async function handleOutcome(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
-  const message = readOutcome(delivery);
-  if (message.kind === "outcome") {
-    await recordAll([outcomeLine(eventIdOf(delivery), message.outcome)], delivery, options);
-    return "ack";
-  }
-  explain(message, options);
-  if (message.kind === "newer") return "reject";
+async function park(delivery: Delivery, reason: string, { publish }: RecordOptions): Promise<void> {
   const copy = copyOf(delivery, LOGGER_PARKED_QUEUE);
-  const headers = { ...copy.headers, "x-parked-reason": message.reason };
-  await options.publish({ ...copy, headers }, delivery.signal);
-  return "ack";
+  const headers = { ...copy.headers, "x-parked-reason": reason };
+  await publish({ ...copy, headers }, delivery.signal);
 }
 
 /** The messageId; without one, what tells this outcome from others: its body. */
@@ -94,19 +90,17 @@ function eventIdOf({ body, properties }: Delivery): string {
 }
 
 /** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
-function recordAll(
+async function recordAll(
   lines: readonly AuditLine[],
   { signal }: Delivery,
   { record }: RecordOptions,
-): Promise<unknown> {
-  const lost = new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again");
-  return new Promise((resolve, reject) => {
-    const lose = () => reject(lost);
-    if (signal.aborted) lose();
-    signal.addEventListener("abort", lose, { once: true });
-    const recorded = Promise.all(lines.map(record)).then(resolve, reject);
-    void recorded.finally(() => signal.removeEventListener("abort", lose));
-  });
+): Promise<void> {
+  const lost = Promise.withResolvers<never>();
+  const lose = () =>
+    lost.reject(new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again"));
+  const listener = addAbortListener(signal, lose);
+  const recorded = Promise.all(lines.map(record));
+  await Promise.race([recorded, lost.promise]).finally(() => listener[Symbol.dispose]());
 }
 
 function explain({ kind, code }: Unreadable, { metrics, log }: RecordOptions): void {

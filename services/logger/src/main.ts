@@ -35,15 +35,9 @@ runMain((host) => {
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
   const eventsMax = config.prefetch * RECIPIENTS_MAX;
   const events = new Recent<void>(eventsMax, () => metrics.duplicatesSkipped.inc());
-  const seen = (eventId: string) => events.add(eventId);
   const lock = new WriterLock(config.audit.directory, log);
-  const store = new AuditLog({ ...config.audit, eventsMax, seen, log });
-  const flow = {
-    pause: () => consumer.pause(),
-    release: () => void consumer.release(),
-    resume: () => consumer.resume(),
-  };
-  const commit = new GroupCommit({ store, flow, metrics, log });
+  const store = new AuditLog({ ...config.audit, eventsMax, seen: (id) => events.add(id), log });
+  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
   const write = createRecord(commit.append);
 
   const handle = createHandler({

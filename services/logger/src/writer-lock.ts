@@ -17,12 +17,6 @@ const OPERATORS_BUSINESS = ["EACCES", "EPERM", "ENOTDIR", "EEXIST", "ELOOP", "EN
 /** SQLite's result code 5: someone else holds a lock. */
 const SQLITE_BUSY = 5;
 
-/** What the file system or SQLite says of a failure. */
-interface Fault {
-  code: string;
-  errcode?: number;
-}
-
 /**
  * Makes this process the only writer of a directory: an exclusive lock on an SQLite file, which the kernel releases
  * when the process dies, however it dies. A second writer waits until the first is gone.
@@ -66,11 +60,18 @@ export class WriterLock implements Component {
       await access(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK);
       this.#held = hold(join(this.#directory, LOCK_FILE));
     } catch (error) {
-      const fault = error as Fault;
-      if (OPERATORS_BUSINESS.includes(fault.code)) throw unusable(this.#directory, fault);
-      this.#reason = explain(fault);
+      const { code = "", errcode, message } = error as NodeJS.ErrnoException & { errcode?: number };
+      if (OPERATORS_BUSINESS.includes(code)) throw this.#unusable(code, error);
+      this.#reason = errcode === SQLITE_BUSY ? "another writer holds the directory" : message;
     }
     return this.#held !== undefined;
+  }
+
+  /** n.b. `os.userInfo()` fails for a user without a name, as in a container. */
+  #unusable(code: string, cause: unknown): ConfigError {
+    const user = geteuid?.() ?? "unknown";
+    const reason = `AUDIT_DIR: ${this.#directory} cannot be written by user id ${user} (${code})`;
+    return new ConfigError("AUDIT_DIR_UNUSABLE", reason, { cause });
   }
 }
 
@@ -84,18 +85,4 @@ function hold(path: string): DatabaseSync {
     database.close();
     throw error;
   }
-}
-
-function explain({ code, errcode }: Fault): string {
-  if (errcode === SQLITE_BUSY) return "another writer holds the directory";
-  return errcode === undefined ? code : `SQLite error ${errcode}`;
-}
-
-/** n.b. `os.userInfo()` fails for a user without a name, as in a container. */
-function unusable(directory: string, fault: Fault): ConfigError {
-  return new ConfigError(
-    "AUDIT_DIR_UNUSABLE",
-    `AUDIT_DIR: ${directory} cannot be written by user id ${geteuid?.() ?? "unknown"} (${fault.code})`,
-    { cause: fault },
-  );
 }

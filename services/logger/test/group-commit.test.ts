@@ -24,14 +24,14 @@ function manualStore() {
 
 function setUp(store: Store) {
   const flowed: string[] = [];
-  const flow = {
+  const consumer = {
     pause: () => flowed.push("pause"),
-    release: () => flowed.push("release"),
+    release: () => Promise.resolve(void flowed.push("release")),
     resume: () => flowed.push("resume"),
   };
   const metrics = testMetrics();
   const log = keepLog();
-  const commit = new GroupCommit({ store, flow, metrics, log });
+  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
   const stood: string[] = [];
   const append = (event: string) => {
     commit.append(line(event), () => stood.push(event));

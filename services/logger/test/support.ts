@@ -5,7 +5,7 @@ import { afterEach } from "@jest/globals";
 import type { Fields, Log } from "@posthorn/chassis";
 import { Registry } from "prom-client";
 import { AuditLog, type AuditLogOptions } from "../src/audit-log.ts";
-import { outcomeLine, type AuditLine } from "../src/audit-line.ts";
+import { toLine, type AuditLine } from "../src/audit-line.ts";
 import { createLoggerMetrics } from "../src/metrics.ts";
 
 export const EMAIL_ID = "019ab000-0000-7000-8000-000000000001";
@@ -43,7 +43,7 @@ export function testMetrics(directory = tmpdir()) {
 
 /** The line of a sent email; `event` tells it from others. */
 export function line(event: number | string): AuditLine {
-  return outcomeLine(String(event), {
+  return toLine(String(event), {
     kind: "email.sent",
     delivery: `${EMAIL_ID}.0.0`,
     time: "2026-11-23T12:00:00.000Z",

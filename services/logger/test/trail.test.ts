@@ -22,13 +22,13 @@ function setUp(directory: string, openFile: Open = open) {
   const events = new Recent<void>(10_000, () => skipped++);
   const seen = (id: string) => events.add(id);
   const flowed: string[] = [];
-  const flow = {
+  const consumer = {
     pause: () => flowed.push("pause"),
-    release: () => flowed.push("release"),
+    release: () => Promise.resolve(void flowed.push("release")),
     resume: () => flowed.push("resume"),
   };
   const store = auditLog(directory, { seen, open: openFile });
-  const commit = new GroupCommit({ store, flow, metrics, log });
+  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
   const handle = createHandler({
     record: (line) =>
       events.once(
