@@ -40,6 +40,7 @@ const POISON: [string, Buffer][] = [
     "a line break in the subject",
     Buffer.from(JSON.stringify({ ...good, subject: "a\r\nBcc: b@example.com" })),
   ],
+  ["a body of 3 MB", Buffer.from(JSON.stringify({ ...good, body: "x".repeat(3_000_000) }))],
   ["deep nesting", Buffer.from(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)],
 ];
 

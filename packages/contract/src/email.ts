@@ -16,8 +16,18 @@ const subjectSchema = z
   .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
   .describe("Subject of the mail");
 
+/**
+ * Most bytes of a body, in UTF-8: escaped in JSON as six bytes for one, the message still fits RabbitMQ's 16 MiB.
+ * Larger ones, from other programs, would hold an emailer's memory for as long as they are sent.
+ */
+export const BODY_BYTES_MAX = 2_621_440;
+
 const bodySchema = z
   .string()
+  .refine(
+    (text) => Buffer.byteLength(text) <= BODY_BYTES_MAX,
+    `must not be larger than ${BODY_BYTES_MAX} bytes`,
+  )
   .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
   .refine((text) => !text.includes("\0"), "must not have a NUL character")
   .describe("Text of the mail; line breaks as `\\n` or `\\r\\n`");

@@ -7,10 +7,8 @@ import {
   readEnv,
   type Env,
 } from "@posthorn/chassis";
+import { BODY_BYTES_MAX } from "@posthorn/contract";
 import { z } from "zod";
-
-/** Escaped six-fold in JSON, the largest body must still fit into RabbitMQ's largest message (16 MiB). */
-const BODY_MAX_BYTES_MOST = 2_621_440;
 
 /** The environment variables of the API. */
 export const variables = z
@@ -31,7 +29,7 @@ export const variables = z
       .stringbool({ error: "must be true or false" })
       .default(false)
       .describe("Lets everyone send when there is no `API_KEYS_FILE`"),
-    BODY_MAX_BYTES: integer(1, BODY_MAX_BYTES_MOST)
+    BODY_MAX_BYTES: integer(1, BODY_BYTES_MAX)
       .default(1_048_576)
       .describe("Largest `body` of an email, in bytes of UTF-8"),
     PUBLISH_WINDOW: integer(1, 100_000)
