@@ -16,6 +16,7 @@ export const commonVariables = {
       hostname: /./,
       error: "must be a URL that begins with amqp:// or amqps://",
     })
+    .refine(hasReadableCredentials, "must have user and password percent-encoded")
     .meta({ ...SECRET, description: "Where RabbitMQ is, with user, password and virtual host" }),
   ARTICLE_EXCHANGE: z
     .string()
@@ -42,6 +43,12 @@ export const commonVariables = {
 };
 
 type CommonValues = z.output<z.ZodObject<typeof commonVariables>>;
+
+/** Whether the user and password in a URL are percent-encoded as they must be: a bare `%` is not. */
+export function hasReadableCredentials(text: string): boolean {
+  const { username = "", password = "" } = URL.parse(text.trim()) ?? {};
+  return !/%(?![\da-f]{2})/i.test(username + password);
+}
 
 /** A TCP port; 0 lets the system choose one, which the log then names. */
 export function port(byDefault: number, description: string) {

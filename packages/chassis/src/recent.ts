@@ -21,10 +21,15 @@ export class Recent<Result> {
     if (this.#done.size > this.#limit && oldest !== undefined) this.#done.delete(oldest);
   }
 
-  /** Does the work unless it was done. Work that failed is done again, by whoever waited for it. */
-  async once(key: string, work: () => Promise<Result>): Promise<Result> {
-    while (this.#underWay.has(key)) await this.#underWay.get(key)?.catch(() => undefined);
-    if (this.#done.has(key)) {
+  /**
+   * Does the work unless it was done. Work that failed is done again, by whoever waited for it.
+   * `fresh`: it is known to be the first time, so that what is remembered does not count.
+   */
+  async once(key: string, work: () => Promise<Result>, fresh = false): Promise<Result> {
+    while (!fresh && this.#underWay.has(key)) {
+      await this.#underWay.get(key)?.catch(() => undefined);
+    }
+    if (!fresh && this.#done.has(key)) {
       this.#onRepeat();
       return this.#done.get(key) as Result;
     }

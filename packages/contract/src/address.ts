@@ -7,8 +7,8 @@ const LOCAL_PART_MAX = 64;
 const ADDRESS_MAX = 254;
 /** RFC 5322 §3.2.3: the characters of an atom. */
 const DOT_ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
-/** RFC 5321 §4.1.2: a quoted local part, of printable ASCII. */
-const QUOTED_STRING = /^"([ !#-[\]-~]|\\[ -~])*"$/;
+/** RFC 5321 §4.1.2: a quoted local part, of printable ASCII; without angle brackets, which SMTP clients take for the path's own. */
+const QUOTED_STRING = /^"([ !#-;=?-[\]-~]|\\[ -;=?-~])*"$/;
 /** RFC 1035 §2.3.4: at most 63 octets a label, and RFC 5321 §4.5.3.1.2: 255 a domain. */
 const DOMAIN =
   /^(?=.{1,255}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;

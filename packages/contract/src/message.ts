@@ -32,16 +32,19 @@ export type OutcomeMessage = { kind: "outcome"; outcome: Outcome } | Unreadable;
 export function readEmail({ body, properties }: Message): EmailMessage {
   const { messageId, type } = properties;
   const delivery = parseDeliveryId(messageId);
-  const ours =
-    typeof type === "string" &&
-    type.startsWith("email.v") &&
-    (delivery !== undefined || isEmailId(messageId));
-  if (ours && type !== EMAIL_TYPE) return newer(type);
+  const ours = isOurs(properties);
+  if (ours && type !== EMAIL_TYPE) return newer(String(type));
   const email = parse(body, emailSchema);
   if ("kind" in email) return email;
   if (!ours) return { kind: "foreign", email: email.value };
   if (!delivery) return { kind: "email", id: messageId as string, email: email.value };
   return { kind: "delivery", id: delivery, email: email.value };
+}
+
+/** Whether an email came with an id of ours: an email's or a delivery's, and the type to go with it. */
+export function isOurs({ messageId, type }: Message["properties"]): boolean {
+  const id = parseDeliveryId(messageId) !== undefined || isEmailId(messageId);
+  return id && typeof type === "string" && type.startsWith("email.v");
 }
 
 /** Reads an outcome. */
@@ -70,10 +73,12 @@ function parse<Schema extends z.ZodType>(
   return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: reasons.join("; ") };
 }
 
+/** n.b. a type that is no plain version may hold anything, an address too. */
 function newer(type: string): Unreadable {
+  const version = /^[a-z]+\.v[\d.]{1,9}$/.test(type) ? ` ${type}` : "";
   return {
     kind: "newer",
     code: "MESSAGE_VERSION_UNKNOWN",
-    reason: `The message is of the unknown type ${type.slice(0, 40)}`,
+    reason: `The message is of the unknown type${version}`,
   };
 }

@@ -75,7 +75,7 @@ export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
     exchanges: [],
     queues: [
       queue(LADDER_QUEUE),
-      ...attempts.map((name) => queue(name, deadLetter(RETRY_EXCHANGE, name))),
+      ...attempts.map(attemptQueue),
       ...waits.map((name, rung) =>
         queue(name, { ...deadLetter(RETRY_EXCHANGE, name), ...expiry(seconds[rung] ?? 0) }),
       ),
@@ -106,6 +106,11 @@ export function retryBindings(seconds: readonly number[], existing: readonly Bin
 /** The queues of the attempts after the first, `emailer.attempt.1` and on. */
 export function attemptQueues(rungs: number): string[] {
   return Array.from({ length: rungs }, (_, rung) => `emailer.attempt.${rung + 1}`);
+}
+
+/** An attempt's queue, by its name. */
+export function attemptQueue(name: string): Queue {
+  return queue(name, deadLetter(RETRY_EXCHANGE, name));
 }
 
 /** Several topologies as one. */

@@ -2,6 +2,7 @@ import type { Publisher } from "@posthorn/chassis";
 import {
   ADOPTED_EXCHANGE,
   EMAIL_TYPE,
+  MAYBE_DUPLICATE,
   newEmailId,
   timeOfEmailId,
   type Email,
@@ -19,6 +20,7 @@ export async function adopt(email: Email, attempt: Attempt, publisher: Publisher
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
     headers: inherited(attempt),
+    ifAgain: { [MAYBE_DUPLICATE]: true },
     body: Buffer.from(JSON.stringify(email)),
   };
   await publisher.publishUntilConfirmed(publication, attempt.delivery.signal);

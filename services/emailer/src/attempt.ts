@@ -4,6 +4,7 @@ import {
   crashesOf,
   EMAILER_QUEUE,
   isEmailId,
+  isOurs,
   MAYBE_DUPLICATE,
   newEmailId,
   parseDeliveryId,
@@ -34,14 +35,16 @@ export function toAttempt(delivery: Delivery, rungs: number): Attempt {
   const seen = crashes > 0 || (redelivered && queue === EMAILER_QUEUE);
   return {
     delivery,
-    id: idOf(properties.messageId),
+    id: idOf(properties),
     number: attemptOf(counted, rungs),
     crashes,
     possibleDuplicate: seen || headers[MAYBE_DUPLICATE] === true,
   };
 }
 
-function idOf(messageId: unknown): DeliveryId {
-  const email = isEmailId(messageId) ? messageId : newEmailId();
-  return parseDeliveryId(messageId) ?? { email, recipient: 0, generation: 0 };
+function idOf(properties: Delivery["properties"]): DeliveryId {
+  const messageId: unknown = properties.messageId;
+  const known = isOurs(properties) && isEmailId(messageId) ? messageId : newEmailId();
+  const whole = isOurs(properties) ? parseDeliveryId(messageId) : undefined;
+  return whole ?? { email: known, recipient: 0, generation: 0 };
 }

@@ -23,6 +23,7 @@ export async function conclude(
 ): Promise<Settlement> {
   const { maxAttempts, onAmbiguous, record, metrics } = options;
   const told = { reply, mail };
+  const exhausted = attempt.number >= maxAttempts;
   switch (verdict) {
     case "sent":
       await record("email.sent", attempt, told);
@@ -34,11 +35,11 @@ export async function conclude(
     case "sender-refused":
       return park(attempt, { ...told, reason: "SENDER_REFUSED" }, options);
     case "ambiguous":
-      return onAmbiguous === "park"
+      return onAmbiguous === "park" || exhausted
         ? park(attempt, { ...told, reason: "AMBIGUOUS" }, options)
         : retry({ ...attempt, possibleDuplicate: true }, told, record);
     case "deferred":
-      return attempt.number >= maxAttempts
+      return exhausted
         ? park(attempt, { ...told, reason: "ATTEMPTS_EXHAUSTED" }, options)
         : retry(attempt, told, record);
   }

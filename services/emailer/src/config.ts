@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import {
   commonConfig,
   commonVariables,
+  hasReadableCredentials,
   integer,
   readEnv,
   SECRET,
@@ -89,5 +90,6 @@ function isLadder(seconds: readonly number[]): boolean {
 
 function isRelayUrl(text: string): boolean {
   const url = URL.parse(text.trim());
-  return url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== "";
+  if (url === null || !/^smtps?:$/.test(url.protocol)) return false;
+  return url.hostname !== "" && hasReadableCredentials(text);
 }

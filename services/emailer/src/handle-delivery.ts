@@ -9,7 +9,7 @@ import {
 import {
   EMAILER_QUEUE,
   formatDeliveryId,
-  isEmailId,
+  isOurs,
   readEmail,
   recipientsOf,
   RETRY_EXCHANGE,
@@ -55,7 +55,8 @@ export function createHandler(
   return (delivery) => {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = toAttempt(delivery, rungs);
-    const handle = () => recent.once(keyOf(attempt), () => decide(attempt, options));
+    const decided = () => decide(attempt, options);
+    const handle = () => recent.once(keyOf(attempt), decided, !attempt.possibleDuplicate);
     const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);
     return settlement.catch(leaveIfAborted);
   };
@@ -75,8 +76,8 @@ function leaveIfAborted(error: unknown): Settlement {
 
 /** What came without an id of ours has nothing to be recognised by, so its key is its own. */
 function keyOf({ delivery, id, number }: Attempt): string {
-  const messageId: unknown = delivery.properties.messageId;
-  return `${isEmailId(messageId) ? messageId : formatDeliveryId(id)}#${number}`;
+  const { properties } = delivery;
+  return `${isOurs(properties) ? String(properties.messageId) : formatDeliveryId(id)}#${number}`;
 }
 
 async function decide(attempt: Attempt, options: HandlerOptions): Promise<Settlement> {

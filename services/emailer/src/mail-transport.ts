@@ -7,6 +7,8 @@ const GREETING_MS = 15_000;
 /** RFC 5321 §4.5.3.2.6 asks for ten minutes after the final dot; giving up earlier widens the duplicate window. */
 const SOCKET_MS = 600_000;
 
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
 /** How to reach a relay. */
 export interface RelayOptions {
   /** `smtp://` (STARTTLS where the relay offers it) or `smtps://`. */
@@ -59,7 +61,8 @@ function createPool({ url, connections, ehloName }: RelayOptions) {
     port: Number(port || (protocol === "smtps:" ? 465 : 587)),
     secure: protocol === "smtps:",
     ...(username ? { auth } : {}),
-    // RFC 7435: encryption with an unknown peer beats none; a password goes only to a verified one.
+    // RFC 7435: encryption with an unknown peer beats none; a password goes only to a verified one, or over loopback.
+    requireTLS: username !== "" && !LOOPBACK.test(hostname),
     tls: { rejectUnauthorized: username !== "" || protocol === "smtps:" },
     name: ehloName,
     maxConnections: connections,

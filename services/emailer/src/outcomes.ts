@@ -4,6 +4,7 @@ import {
   newEmailId,
   OUTCOME_TYPE,
   OUTCOMES_EXCHANGE,
+  REPLY_MAX,
   type Outcome,
   type Reason,
 } from "@posthorn/contract";
@@ -49,7 +50,7 @@ export function createRecorder(
 function toOutcome(
   kind: Outcome["kind"],
   { id, number, possibleDuplicate }: Attempt,
-  { mail, ...told }: Told,
+  { mail, reply, ...told }: Told,
   relay: string,
   now: number,
 ): Outcome {
@@ -60,6 +61,7 @@ function toOutcome(
     ...(mail && { ...describeMail(mail), relay }),
     attempt: number,
     ...told,
+    reply: reply.slice(0, REPLY_MAX),
     possibleDuplicate,
   };
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check, Component, Log } from "@posthorn/chassis";
-import { REPLY_MAX } from "@posthorn/contract";
 import { Circuit } from "./circuit.ts";
 import { classify, isThrottled, type Fault, type Verdict } from "./classify.ts";
 import { Gate } from "./gate.ts";
@@ -83,10 +82,9 @@ export class Relay implements Component {
       const answer = await this.#gate.through(() => this.#hand(mail, signal));
       if (answer === undefined) continue;
       if ("verdict" in answer) return answer;
-      if (answer.responseCode !== undefined || this.#taken === before)
+      if (this.#taken === before || !isOfOneMail(answer))
         this.#circuit.open(explainBriefly(answer), isThrottled(answer));
-      else if (++breaks === BREAKS_MAX)
-        return { verdict: "deferred", reply: "The connection broke at this delivery each time" };
+      else if (++breaks === BREAKS_MAX) return { verdict: "deferred", reply: explain(answer) };
       else await sleep(BREAK_PAUSE_MS);
     }
   }
@@ -132,6 +130,11 @@ export class Relay implements Component {
   }
 }
 
+/** Whether a fault may be about one mail: the connection broke, or it was refused after MAIL, where recipients come in. */
+function isOfOneMail({ responseCode, command }: Fault): boolean {
+  return responseCode === undefined || command === "RCPT TO" || command === "DATA";
+}
+
 /** n.b. for logs and readiness: a relay's text may quote a recipient. */
 function explainBriefly({ responseCode, code, command }: Fault): string {
   return `${responseCode ?? code} at ${command || "connect"}`;
@@ -139,5 +142,5 @@ function explainBriefly({ responseCode, code, command }: Fault): string {
 
 /** The relay's reply, or nodemailer's code and the phase. */
 function explain({ response, code, command }: Fault): string {
-  return response?.slice(0, REPLY_MAX) ?? `${code} at ${command || "connect"}`;
+  return response ?? `${code} at ${command || "connect"}`;
 }

@@ -1,5 +1,11 @@
 import { declare, type ConfirmChannel } from "@posthorn/chassis";
-import { attemptQueues, LADDER_QUEUE, retryBindings, type Binding } from "@posthorn/contract";
+import {
+  attemptQueue,
+  attemptQueues,
+  LADDER_QUEUE,
+  retryBindings,
+  type Binding,
+} from "@posthorn/contract";
 
 /**
  * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that
@@ -47,6 +53,8 @@ async function moveOn(
     .map(({ key }) => key)
     .filter((key) => key.startsWith("emailer.attempt."));
   for (const queue of attempts.filter((key) => !consumed.includes(key))) {
+    // It may have been deleted, and a get from a queue that is not there ends the channel.
+    await declare(channel, { exchanges: [], queues: [attemptQueue(queue)], bindings: [] });
     for (let message = await channel.get(queue); message; message = await channel.get(queue))
       channel.reject(message, false);
   }

@@ -7,13 +7,13 @@ import { createEmailerMetrics } from "../src/metrics.ts";
 
 const email = { toaddr: "a@example.com", subject: "s", body: "b" };
 
-function delivery(messageId: string, type?: string): Delivery {
+function delivery(messageId: string, type?: string, redelivered = false): Delivery {
   return {
     queue: "emailer",
     exchange: "emails",
     body: Buffer.from(JSON.stringify(email)),
     properties: { messageId, type, headers: {} } as unknown as Delivery["properties"],
-    redelivered: false,
+    redelivered,
     brokerVersion: "4.3.6",
     signal: new AbortController().signal,
   };
@@ -51,7 +51,7 @@ describe("createHandler", () => {
 
     const settled = [
       await handle(delivery(id, "email.v1")),
-      await handle(delivery(id, "email.v1")),
+      await handle(delivery(id, "email.v1", true)),
     ];
 
     expect(settled).toEqual(["ack", "ack"]);

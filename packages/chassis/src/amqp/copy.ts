@@ -7,16 +7,14 @@ const SHORT_STRING_MAX = 255;
 /** A publisher may have sent more than its broker would take from us: amqplib encodes at most 64 KiB of headers. */
 const HEADERS_MAX_BYTES = 16_384;
 /** What brokers write into messages that they move, and would misread when a publisher does. */
-const BROKERS_OWN = /^x-(death|first-death|last-death|delivery-count|acquired-count)/;
+const BROKERS_OWN = /^(x-(death|first-death|last-death|delivery-count|acquired-count)|B?CC$)/;
 
 /** The message for another queue: as it came, less what a broker wrote into it and what cannot be published again. */
 export function copyOf(
   { body, properties }: Delivery,
   queue: string,
 ): Publication & { headers: Record<string, unknown> } {
-  const headers = Object.entries<unknown>(properties.headers ?? {}).filter(
-    ([name]) => !BROKERS_OWN.test(name),
-  );
+  const headers = Object.entries<unknown>(properties.headers ?? {}).filter(isPlain);
   const fits = Buffer.byteLength(JSON.stringify(headers)) <= HEADERS_MAX_BYTES;
   return {
     exchange: "",
@@ -28,12 +26,23 @@ export function copyOf(
   };
 }
 
+/** n.b. what amqplib can read of a header it cannot always write; and `CC` and `BCC` would route the copy elsewhere too. */
+function isPlain([name, value]: [string, unknown]): boolean {
+  if (BROKERS_OWN.test(name) || shortString(name) === undefined) return false;
+  return ["string", "boolean"].includes(typeof value) || Number.isSafeInteger(value);
+}
+
 /**
  * Whether a publisher wrote into a message what only brokers write. `moved`: the exchange by which the broker itself moves
  * messages to this queue. n.b. rejecting such a message stops all dead-lettering of a 3.10 node.
  */
-export function isForged({ exchange, properties }: Delivery, moved: string): boolean {
-  return exchange !== moved && properties.headers?.["x-death"] !== undefined;
+export function isForged(
+  { exchange, properties: { headers = {} }, redelivered }: Delivery,
+  moved: string,
+): boolean {
+  const moves = headers["x-death"] !== undefined;
+  const losses = Number(headers["x-delivery-count"] ?? 0) > 0 && !redelivered;
+  return exchange !== moved && (moves || losses);
 }
 
 /**

@@ -21,6 +21,8 @@ export interface Publication {
   /** Milliseconds since the epoch; AMQP keeps whole seconds. */
   timestamp?: number;
   headers?: Readonly<Record<string, unknown>>;
+  /** Headers to add when it is published again and nobody knows whether the first one was stored. */
+  ifAgain?: Readonly<Record<string, unknown>>;
 }
 
 /** Options of {@link Publisher}. */
@@ -98,13 +100,19 @@ export class Publisher implements Component {
    * @throws {Error} AbortError when the signal aborts first
    */
   async publishUntilConfirmed(publication: Publication, signal?: AbortSignal): Promise<void> {
-    const { exchange } = publication;
+    const { ifAgain, ...first } = publication;
+    const again = { ...first, headers: { ...first.headers, ...ifAgain } };
+    let next: Publication = first;
     for (let delay = 50; ; delay = Math.min(delay * 2, 1_000)) {
       try {
-        await this.publish(publication);
+        await this.publish(next);
         return;
       } catch (error) {
-        this.#options.log.debug("publishing again", { exchange, ...describe(error) });
+        if (error instanceof PublishUnknown) next = again;
+        this.#options.log.debug("publishing again", {
+          exchange: first.exchange,
+          ...describe(error),
+        });
       }
       await sleep(delay, undefined, signal ? { signal } : {});
     }
