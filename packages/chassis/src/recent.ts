@@ -26,9 +26,7 @@ export class Recent<Result> {
    * `fresh`: it is known to be the first time, so that what is remembered does not count.
    */
   async once(key: string, work: () => Promise<Result>, fresh = false): Promise<Result> {
-    while (!fresh && this.#underWay.has(key)) {
-      await this.#underWay.get(key)?.catch(() => undefined);
-    }
+    while (!fresh && this.#underWay.has(key)) await this.#underWay.get(key)?.catch(() => undefined);
     if (!fresh && this.#done.has(key)) {
       this.#onRepeat();
       return this.#done.get(key) as Result;

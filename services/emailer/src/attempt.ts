@@ -3,7 +3,6 @@ import {
   attemptOf,
   crashesOf,
   EMAILER_QUEUE,
-  isEmailId,
   isOurs,
   MAYBE_DUPLICATE,
   newEmailId,
@@ -43,8 +42,6 @@ export function toAttempt(delivery: Delivery, rungs: number): Attempt {
 }
 
 function idOf(properties: Delivery["properties"]): DeliveryId {
-  const messageId: unknown = properties.messageId;
-  const known = isOurs(properties) && isEmailId(messageId) ? messageId : newEmailId();
-  const whole = isOurs(properties) ? parseDeliveryId(messageId) : undefined;
-  return whole ?? { email: known, recipient: 0, generation: 0 };
+  const messageId: unknown = isOurs(properties) ? properties.messageId : newEmailId();
+  return parseDeliveryId(messageId) ?? { email: String(messageId), recipient: 0, generation: 0 };
 }

@@ -10,7 +10,7 @@ import {
 } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
-import { isSender, addressOf } from "./sender.ts";
+import { isSender, addressOf } from "./mail.ts";
 
 const RUNGS_MAX = 16;
 

@@ -1,5 +1,8 @@
-import { recipientsOf, timeOfEmailId, type Email } from "@posthorn/contract";
-import { addressOf, domainOf } from "./sender.ts";
+import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@posthorn/contract";
+
+/** RFC 5322 §3.4, the two forms that people write: an address, or a display name and an address in angle brackets. */
+// eslint-disable-next-line no-control-regex -- a display name must not hold a line break
+const SENDER = /^(?:"?([^"<>\u0000-\u001f\u007f]*?)"?\s*<([^<>]+)>|([^<>\s]+))$/;
 
 /** Who sends. */
 export interface Sender {
@@ -20,6 +23,7 @@ export function toMail(
   recipient: string,
   { from, envelopeFrom }: Sender,
 ) {
+  const sender = addressOf(from);
   return {
     envelope: { from: envelopeFrom, to: recipient },
     from,
@@ -27,6 +31,17 @@ export function toMail(
     subject: email.subject,
     text: email.body,
     date: new Date(timeOfEmailId(id)),
-    messageId: `<${id}@${domainOf(addressOf(from))}>`,
+    messageId: `<${id}${sender.slice(sender.lastIndexOf("@"))}>`,
   };
+}
+
+/** Whether a text can stand in MAIL_FROM. */
+export function isSender(text: string): boolean {
+  return typeof parseAddress(addressOf(text)) === "string";
+}
+
+/** The address in a sender. */
+export function addressOf(sender: string): string {
+  const [, , bracketed, bare] = SENDER.exec(sender.trim()) ?? [];
+  return bracketed ?? bare ?? "";
 }

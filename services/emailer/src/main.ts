@@ -56,11 +56,7 @@ runMain((host) => {
     handle,
   });
   // Stopped first: what waits for a relay in trouble goes back to the broker rather than hold up the drain.
-  const waiting = {
-    name: "waiting deliveries",
-    start: () => undefined,
-    stop: () => relay.release(),
-  };
+  const waiting = { name: "waiting", start: () => undefined, stop: () => relay.release() };
   const checks = [publishing.check, consuming.check, consumer.check, relay.check];
 
   // Started left to right, stopped right to left.

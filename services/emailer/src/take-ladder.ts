@@ -18,7 +18,8 @@ export async function takeLadder(
   const notes = await takeNotes(channel);
   const existing = notes.flatMap(({ bindings }) => bindings);
   const wanted = retryBindings(seconds, existing);
-  const stale = existing.filter((old) => !wanted.some((binding) => isSame(old, binding)));
+  const ways = new Set(wanted.map(wayOf));
+  const stale = existing.filter((old) => !ways.has(wayOf(old)));
   // n.b. first the old ones: meanwhile at-least-once dead-lettering keeps what has no way, and two ways would double it.
   for (const { destination, source, key } of stale)
     await channel.unbindQueue(destination, source, key);
@@ -29,13 +30,10 @@ export async function takeLadder(
   await moveOn(channel, seconds, wanted);
 }
 
-interface Note {
-  bindings: Binding[];
-  settle: () => void;
-}
-
 /** Several stand there when two emailers started at the same time, or one died here. */
-async function takeNotes(channel: ConfirmChannel): Promise<Note[]> {
+async function takeNotes(
+  channel: ConfirmChannel,
+): Promise<{ bindings: Binding[]; settle: () => void }[]> {
   const message = await channel.get(LADDER_QUEUE);
   if (!message) return [];
   const bindings = JSON.parse(message.content.toString()) as Binding[];
@@ -60,6 +58,6 @@ async function moveOn(
   }
 }
 
-function isSame(one: Binding, other: Binding): boolean {
-  return one.key === other.key && one.destination === other.destination;
+function wayOf({ key, destination }: Binding): string {
+  return `${key} ${destination}`;
 }

@@ -2,22 +2,11 @@ import type { Channel } from "amqplib";
 
 /** The exchanges, queues and bindings that a channel declares before it is used. */
 export interface Topology {
-  readonly exchanges: readonly {
-    name: string;
-    type: "direct" | "fanout" | "topic";
-    durable: boolean;
-  }[];
+  readonly exchanges: readonly { name: string; type: string; durable: boolean }[];
   /** Every queue is durable; its type stands in the arguments. */
-  readonly queues: readonly {
-    name: string;
-    arguments: Readonly<Record<string, string | number>>;
-  }[];
-  readonly bindings: readonly {
-    source: string;
-    destination: string;
-    to: "queue" | "exchange";
-    key: string;
-  }[];
+  readonly queues: readonly { name: string; arguments: Record<string, string | number> }[];
+  /** `to` says whether the destination is a `queue` or an `exchange`. */
+  readonly bindings: readonly Record<"source" | "destination" | "to" | "key", string>[];
 }
 
 /**
