@@ -25,8 +25,11 @@ const PREFERRED = {
 const STOP_ORDER = [["api", "emailer", "logger"], ["maildev"], ["rabbitmq"]];
 /** How long a service may finish what is in flight: Ctrl-C promises that all is gone within 10 s. */
 const DRAIN_MS = 7_000;
-/** A part that has not gone by then is killed. */
+/** A service that has not gone by then is killed. */
 const GRACE_MS = 7_500;
+/** And every part that has not gone by then, but for a moment that a broker needs at least. */
+const ALL_GONE_MS = 9_500;
+const LEAST_GRACE_MS = 1_000;
 /** A part that lived this long was well: the pauses before its restarts begin anew. */
 const WELL_MS = 60_000;
 /** EX_CONFIG of sysexits.h: a restart would end the same way. */
@@ -203,7 +206,8 @@ async function stop(status: number): Promise<void> {
   say("Stopping: what is in flight is finished first; Ctrl-C again ends it at once");
   for (const names of STOP_ORDER) {
     const parts = names.flatMap((name) => running.get(name) ?? []);
-    await Promise.all(parts.map((part) => end(part, GRACE_MS)));
+    const left = Math.max(LEAST_GRACE_MS, stoppingSince + ALL_GONE_MS - Date.now());
+    await Promise.all(parts.map((part) => end(part, Math.min(GRACE_MS, left))));
   }
   process.exit(status);
 }
