@@ -4,6 +4,14 @@ import { isEmailId, parseDeliveryId, type DeliveryId } from "./delivery.ts";
 import { faultsIn } from "./faults.ts";
 import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
 
+/** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
+const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
+
+/** The header that carries a trace on; none of what is no trace, which need not even be encodable. */
+export function traceOf(traceparent: unknown): { traceparent?: string } {
+  return typeof traceparent === "string" && TRACEPARENT.test(traceparent) ? { traceparent } : {};
+}
+
 /** What a consumer needs to see of a message to read it. */
 export interface Message {
   body: Buffer;

@@ -4,6 +4,7 @@ import {
   EMAILS_EXCHANGE,
   newEmailId,
   timeOfEmailId,
+  traceOf,
   type Email,
 } from "@posthorn/contract";
 import type { RequestHandler } from "express";
@@ -11,9 +12,6 @@ import { fieldErrors } from "./field-errors.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { Problem, toProblem } from "./problem.ts";
 import { createSendSchema, isTooLarge } from "./send-schema.ts";
-
-/** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
-const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
 
 /** Options of {@link createSendRoute}. */
 export interface SendOptions {
@@ -51,7 +49,7 @@ function validate(schema: ReturnType<typeof createSendSchema>, given: unknown): 
   throw new Problem(code, { errors: fieldErrors(error.issues) });
 }
 
-function toPublication(id: string, email: Email, traceparent = ""): Publication {
+function toPublication(id: string, email: Email, traceparent?: string): Publication {
   return {
     exchange: EMAILS_EXCHANGE,
     routingKey: "",
@@ -59,6 +57,6 @@ function toPublication(id: string, email: Email, traceparent = ""): Publication 
     messageId: id,
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
-    headers: TRACEPARENT.test(traceparent) ? { traceparent } : {},
+    headers: traceOf(traceparent),
   };
 }

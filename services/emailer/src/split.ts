@@ -6,12 +6,11 @@ import {
   formatDeliveryId,
   MAYBE_DUPLICATE,
   recipientsOf,
+  traceOf,
   type Email,
 } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 
-/** W3C Trace Context §3.2, as far as its form goes; what other programs put there may not even be encodable. */
-const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 const AT_A_TIME = 5;
 
 /**
@@ -39,10 +38,8 @@ export async function split(email: Email, attempt: Attempt, publisher: Publisher
 
 /** What goes on with every message that comes of one: the trace (W3C Trace Context), and a doubt. */
 export function inherited({ delivery, possibleDuplicate }: Attempt): Record<string, unknown> {
-  const traceparent: unknown = delivery.properties.headers?.["traceparent"];
-  const traced = typeof traceparent === "string" && TRACEPARENT.test(traceparent);
   return {
-    ...(traced && { traceparent }),
+    ...traceOf(delivery.properties.headers?.["traceparent"]),
     ...(possibleDuplicate && { [MAYBE_DUPLICATE]: true }),
   };
 }
