@@ -18,11 +18,11 @@ export interface ConcludeOptions extends ParkOptions {
 export async function conclude(
   attempt: Attempt,
   mail: Mail,
-  { verdict, reply }: Result,
+  { verdict, reply, relay }: Result,
   options: ConcludeOptions,
 ): Promise<Settlement> {
   const { maxAttempts, onAmbiguous, record, metrics } = options;
-  const told = { reply, mail };
+  const told = { reply, mail, relay };
   const exhausted = attempt.number >= maxAttempts;
   switch (verdict) {
     case "sent":

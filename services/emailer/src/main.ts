@@ -42,7 +42,7 @@ runMain((host) => {
     rungs: seconds.length,
     sender: config.mail,
     publisher,
-    record: createRecorder(relay.name, publisher, metrics),
+    record: createRecorder(publisher, metrics),
     send: (mail, signal) => relay.send(mail, signal),
     metrics,
     log,

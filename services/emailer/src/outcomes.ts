@@ -19,20 +19,18 @@ export interface Told {
   reason?: Reason;
   /** Absent where the message could not be read. */
   mail?: Mail;
+  /** The relay that answered, or was tried last; absent where none was asked. */
+  relay?: string;
 }
 
 /** Publishes what became of an attempt; its delivery is settled only after that is confirmed. */
 export type RecordOutcome = (kind: Outcome["kind"], attempt: Attempt, told: Told) => Promise<void>;
 
 /** Creates the function that records outcomes, through any outage of the broker. */
-export function createRecorder(
-  relay: string,
-  publisher: Publisher,
-  metrics: EmailerMetrics,
-): RecordOutcome {
+export function createRecorder(publisher: Publisher, metrics: EmailerMetrics): RecordOutcome {
   return async (kind, attempt, told) => {
     const now = Date.now();
-    const outcome = toOutcome(kind, attempt, told, relay, now);
+    const outcome = toOutcome(kind, attempt, told, now);
     await publisher.publishUntilConfirmed({
       exchange: OUTCOMES_EXCHANGE,
       routingKey: kind,
@@ -51,14 +49,13 @@ function toOutcome(
   kind: Outcome["kind"],
   { id, number, possibleDuplicate }: Attempt,
   { mail, reply, ...told }: Told,
-  relay: string,
   now: number,
 ): Outcome {
   return {
     kind,
     delivery: formatDeliveryId(id),
     time: new Date(now).toISOString(),
-    ...(mail && { ...describeMail(mail), relay }),
+    ...(mail && describeMail(mail)),
     attempt: number,
     ...told,
     reply: reply.slice(0, REPLY_MAX),

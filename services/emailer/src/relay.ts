@@ -17,6 +17,8 @@ const HELD_MS = 600_000;
 export interface Result {
   verdict: "sent" | Exclude<Verdict, "relay">;
   reply: string;
+  /** The name of the relay that answered. */
+  relay: string;
 }
 
 /** Options of {@link Relay}. */
@@ -84,7 +86,7 @@ export class Relay implements Component {
       if ("verdict" in answer) return answer;
       if (this.#taken === before || !isOfOneMail(answer))
         this.#circuit.open(explainBriefly(answer), isThrottled(answer));
-      else if (++breaks === BREAKS_MAX) return { verdict: "deferred", reply: explain(answer) };
+      else if (++breaks === BREAKS_MAX) return this.#result("deferred", explain(answer));
       else await sleep(BREAK_PAUSE_MS);
     }
   }
@@ -99,12 +101,16 @@ export class Relay implements Component {
     if (!sent.taken) return this.#judge(sent.fault);
     this.#taken += 1;
     this.#circuit.succeeded();
-    return { verdict: "sent", reply: sent.reply };
+    return this.#result("sent", sent.reply);
   }
 
   #judge(fault: Fault): Result | Fault {
     const verdict = classify(fault);
-    return verdict === "relay" ? fault : { verdict, reply: explain(fault) };
+    return verdict === "relay" ? fault : this.#result(verdict, explain(fault));
+  }
+
+  #result(verdict: Result["verdict"], reply: string): Result {
+    return { verdict, reply, relay: this.name };
   }
 
   async #probe(): Promise<string | undefined> {

@@ -36,7 +36,7 @@ function setUp() {
     record: () => Promise.resolve(),
     send: (mail) => {
       sent.push(mail.envelope.to);
-      return Promise.resolve({ verdict: "sent", reply: "250 ok" });
+      return Promise.resolve({ verdict: "sent", reply: "250 ok", relay: "relay.example" });
     },
     metrics: createEmailerMetrics(new Registry()),
     log,

@@ -74,7 +74,11 @@ describe("Relay#send", () => {
     expect(relay.check()?.blocks).toBe(false);
     well = true;
 
-    expect(await sending).toEqual({ verdict: "sent", reply: "250 2.0.0 taken" });
+    expect(await sending).toEqual({
+      verdict: "sent",
+      reply: "250 2.0.0 taken",
+      relay: relay.name,
+    });
     expect(told).toEqual(["trouble", "well"]);
   });
 
