@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createAmqpMetrics, createRegistry, isSecret } from "@posthorn/chassis";
 import {
+  answerSchema,
   EMAIL_TYPE,
   emailSchema,
   ladder,
   OUTCOME_TYPE,
   outcomeSchema,
+  QUERY_TYPE,
+  querySchema,
   REASONS,
   topology,
 } from "@posthorn/contract";
@@ -185,6 +188,10 @@ ${schemaSection(EMAIL_TYPE, "Published to `emails` by the API, to `adopted` and 
 
 ${schemaSection(OUTCOME_TYPE, "Published to `outcomes` by the emailer; the routing key is its `kind`.", outcomeSchema)}
 
+${schemaSection(QUERY_TYPE, "Published to `outcomes` with the key `email.query` by the emailer: what is recorded of a delivery?", querySchema)}
+
+${schemaSection("answer", "The logger's answer, by direct reply-to, when everything published before the query is committed.", answerSchema)}
+
 ## Exchanges
 
 | exchange | type |
@@ -220,7 +227,7 @@ function schemaSection(type: string, where: string, schema: z.ZodType): string {
     const form = values
       ? values.map((one) => `\`${String(one)}\``).join(", ")
       : anyOf
-        ? "string or list of strings"
+        ? `string or ${JSON.stringify(anyOf).includes('"null"') ? "null" : "list of strings"}`
         : String(kind);
     return `| \`${field}\` | ${form} | ${required.includes(field) ? "yes" : ""} | ${description} |`;
   });

@@ -4,4 +4,5 @@ export * from "./email.ts";
 export * from "./faults.ts";
 export * from "./message.ts";
 export * from "./outcome.ts";
+export * from "./query.ts";
 export * from "./topology.ts";

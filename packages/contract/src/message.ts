@@ -64,6 +64,15 @@ export function readOutcome({ body, properties }: Message): OutcomeMessage {
   return "kind" in outcome ? outcome : { kind: "outcome", outcome: outcome.value };
 }
 
+/** Reads a query or an answer; undefined when it is none. */
+export function readAs<Schema extends z.ZodType>(
+  schema: Schema,
+  body: Buffer,
+): z.output<Schema> | undefined {
+  const result = parse(body, schema);
+  return "kind" in result ? undefined : result.value;
+}
+
 function parse<Schema extends z.ZodType>(
   body: Buffer,
   schema: Schema,

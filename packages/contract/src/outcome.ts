@@ -5,12 +5,13 @@ import { deliveryIdSchema } from "./delivery.ts";
 /** The `type` property of an outcome, with its schema version. */
 export const OUTCOME_TYPE = "outcome.v1";
 
-/** What can become of a delivery; also the routing key on the exchange `outcomes`. */
+/** What can become of a delivery; also the routing key on the exchange `outcomes`. A person deletes what is parked. */
 export const OUTCOME_KINDS = [
   "email.sent",
   "email.deferred",
   "email.failed",
   "email.parked",
+  "email.deleted",
 ] as const;
 
 /** Characters of a reply that are kept: an SMTP reply line has at most 512 octets (RFC 5321 §4.5.3.1.5), a reply may have several. */

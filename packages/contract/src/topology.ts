@@ -12,6 +12,9 @@ export const LADDER_QUEUE = "emailer.ladder";
 export const PARKED_QUEUE = "emailer.parked";
 export const PARKED_PASS_QUEUE = "emailer.parked.pass";
 
+/** The key by which a replay enters: at once to the emailer, as a delivery, and to the logger, as a record of it. */
+export const REPLAY_KEY = "replay";
+
 /** The rungs' waiting times, in seconds; the last one repeats. */
 export const DEFAULT_LADDER: readonly number[] = [10, 60, 600, 3_600];
 
@@ -56,6 +59,8 @@ export function topology(articleExchange?: string): Topology {
       toQueue(EMAILS_EXCHANGE, LOGGER_QUEUE),
       toQueue(OUTCOMES_EXCHANGE, LOGGER_QUEUE, "email.#"),
       toQueue(ENTRY_EXCHANGE, EMAILER_QUEUE, EMAILER_QUEUE),
+      toQueue(ENTRY_EXCHANGE, EMAILER_QUEUE, REPLAY_KEY),
+      toQueue(ENTRY_EXCHANGE, LOGGER_QUEUE, REPLAY_KEY),
       toQueue(ADOPTED_EXCHANGE, EMAILER_QUEUE),
       toQueue(ADOPTED_EXCHANGE, LOGGER_QUEUE),
       ...(articleExchange === undefined ? [] : bothWays(EMAILS_EXCHANGE, articleExchange)),

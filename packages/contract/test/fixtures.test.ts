@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { readFileSync } from "node:fs";
-import { readEmail, readOutcome } from "../src/message.ts";
+import { readAs, readEmail, readOutcome } from "../src/message.ts";
+import { answerSchema, querySchema } from "../src/query.ts";
 
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
@@ -30,5 +31,15 @@ describe("readOutcome", () => {
       kind: "outcome",
       outcome: body,
     });
+  });
+});
+
+describe("readAs", () => {
+  it.each(fixtures("query.v1"))("still reads %j", (body) => {
+    expect(readAs(querySchema, bytes(body))).toEqual(body);
+  });
+
+  it.each(fixtures("answer"))("still reads %j", (body) => {
+    expect(readAs(answerSchema, bytes(body))).toEqual(body);
   });
 });

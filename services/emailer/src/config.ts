@@ -4,6 +4,7 @@ import {
   commonVariables,
   hasReadableCredentials,
   integer,
+  milliseconds,
   readEnv,
   SECRET,
   type Env,
@@ -28,6 +29,10 @@ export const variables = z.object({
       description: "The name given in EHLO; the machine's own by default",
       shownDefault: "the host's name",
     }),
+  GUARD_WAIT_MS: milliseconds(
+    30_000,
+    "How long the logger is asked whether a delivery was made before; then it is sent and flagged",
+  ),
   MAIL_ENVELOPE_FROM: z
     .string()
     .refine((text) => typeof parseAddress(text) === "string", "must be an address")
@@ -70,6 +75,7 @@ export function loadConfig(env: Env) {
   return {
     ...commonConfig(v, env),
     prefetch: v.PREFETCH,
+    guardWaitMs: v.GUARD_WAIT_MS,
     ladder: { seconds: v.RETRY_LADDER, maxAttempts: v.MAX_ATTEMPTS, onAmbiguous: v.ON_AMBIGUOUS },
     mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? addressOf(v.MAIL_FROM) },
     relay: { url: v.SMTP_URLS, connections: v.SMTP_CONNECTIONS, ehloName: v.EHLO_NAME },

@@ -13,6 +13,7 @@ import {
   readEmail,
   recipientsOf,
   RETRY_EXCHANGE,
+  type Answer,
   type Email,
   type Reason,
 } from "@posthorn/contract";
@@ -33,6 +34,9 @@ const CRASHES_SUSPECT = 3;
 /** Deliveries whose settlement is remembered: several times what can be in flight. */
 const REMEMBERED = 10_000;
 
+/** A delivery of which no more than this is recorded has not ended. */
+const OPEN: readonly Answer["last"][] = [null, "email.accepted", "email.deferred"];
+
 /** What handling a delivery needs. */
 export interface HandlerOptions extends ConcludeOptions {
   /** The ladder's length. */
@@ -40,6 +44,8 @@ export interface HandlerOptions extends ConcludeOptions {
   sender: Sender;
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
   send: (mail: Mail, signal: AbortSignal) => Promise<Result>;
+  /** Asks what is recorded of a delivery; undefined when nobody answers. */
+  ask: (delivery: string, signal: AbortSignal) => Promise<Answer | undefined>;
   metrics: EmailerMetrics;
   log: Log;
 }
@@ -117,9 +123,31 @@ async function deliver(
     const reply = "The delivery id names a recipient that is not there";
     return parkUnread(attempt, "MESSAGE_SCHEMA", reply, options);
   }
+  const known = isPristine(attempt) ? attempt : await settleDoubt(attempt, options);
+  if (known === "ended") return "ack";
   const mail = toMail(id.email, email, recipient, options.sender);
   const result = await options.send(mail, delivery.signal);
-  return conclude(attempt, mail, result, options);
+  return conclude(known, mail, result, options);
+}
+
+/** Whether nothing can have become of it yet: it was in nobody's hands before. */
+function isPristine({ number, possibleDuplicate }: Attempt): boolean {
+  return number === 1 && !possibleDuplicate;
+}
+
+/** Asks about a delivery that may have been made before: known duplicates end here, possible ones are flagged. */
+async function settleDoubt(
+  attempt: Attempt,
+  { ask, metrics }: HandlerOptions,
+): Promise<Attempt | "ended"> {
+  const answer = await ask(formatDeliveryId(attempt.id), attempt.delivery.signal);
+  if (!answer) metrics.unanswered.inc();
+  if (answer && !OPEN.includes(answer.last)) {
+    metrics.suppressed.inc();
+    return "ended";
+  }
+  const doubtful = !answer?.whole || answer.possibleDuplicate || attempt.possibleDuplicate;
+  return { ...attempt, possibleDuplicate: doubtful };
 }
 
 async function parkUnread(

@@ -1,6 +1,7 @@
 import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@posthorn/chassis";
 import { attemptQueues, EMAILER_QUEUE, join, ladder, topology } from "@posthorn/contract";
 import { loadConfig } from "./config.ts";
+import { Guard } from "./guard.ts";
 import { createHandler } from "./handle-delivery.ts";
 import { createEmailerMetrics } from "./metrics.ts";
 import { createRecorder } from "./outcomes.ts";
@@ -37,6 +38,7 @@ runMain((host) => {
     metrics,
     log,
   });
+  const guard = new Guard({ ...amqp, connection: publishing, waitMs: config.guardWaitMs });
   const handle = createHandler({
     ...config.ladder,
     rungs: seconds.length,
@@ -44,6 +46,7 @@ runMain((host) => {
     publisher,
     record: createRecorder(publisher, metrics),
     send: (mail, signal) => relay.send(mail, signal),
+    ask: (delivery, signal) => guard.ask(delivery, signal),
     metrics,
     log,
   });
@@ -55,10 +58,11 @@ runMain((host) => {
     budget: config.prefetch,
     handle,
   });
-  // Stopped first: what waits for a relay in trouble goes back to the broker rather than hold up the drain.
-  const waiting = { name: "waiting", start: () => undefined, stop: () => relay.release() };
+  // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
+  const release = () => [relay, guard].forEach((each) => each.release());
+  const waiting = { name: "waiting", start: () => undefined, stop: release };
   const checks = [publishing.check, consuming.check, consumer.check, relay.check];
 
   // Started left to right, stopped right to left.
-  return program(checks, [publishing, consuming, publisher, relay, consumer, waiting]);
+  return program(checks, [publishing, consuming, publisher, guard, relay, consumer, waiting]);
 });

@@ -7,7 +7,9 @@ const HELP = {
   posthorn_emailer_possible_duplicates_total:
     "Outcomes flagged because the relay may have taken the delivery before",
   posthorn_emailer_duplicates_suppressed_total:
-    "Redeliveries settled without sending, because their outcome was known",
+    "Deliveries settled without sending, because their outcome was known",
+  posthorn_emailer_guard_unanswered_total:
+    "Deliveries sent though the logger did not say in time whether they had been",
   posthorn_emailer_adopted_total: "Messages that came without an id of ours and were given one",
   posthorn_emailer_split_total:
     "Emails to several recipients that were split into one delivery each",
@@ -31,6 +33,7 @@ export function createEmailerMetrics(registry: Registry) {
     outcomes: counter("posthorn_emailer_outcomes_total", "kind"),
     possibleDuplicates: counter("posthorn_emailer_possible_duplicates_total"),
     suppressed: counter("posthorn_emailer_duplicates_suppressed_total"),
+    unanswered: counter("posthorn_emailer_guard_unanswered_total"),
     adopted: counter("posthorn_emailer_adopted_total"),
     split: counter("posthorn_emailer_split_total"),
     held: counter("posthorn_emailer_held_total"),

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from "node:crypto";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Log, Publication, Publisher } from "@posthorn/chassis";
+import type { Answer } from "@posthorn/contract";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
@@ -19,9 +20,13 @@ function delivery(messageId: string, type?: string, redelivered = false): Delive
   };
 }
 
-function setUp() {
+type Known = Pick<Answer, "last"> & Partial<Answer>;
+
+function setUp(known?: Known) {
   const published: Publication[] = [];
   const sent: string[] = [];
+  const recorded: unknown[] = [];
+  const asked: string[] = [];
   const silent = () => undefined;
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent };
   const publisher: Pick<Publisher, "publishUntilConfirmed"> = {
@@ -33,7 +38,13 @@ function setUp() {
     onAmbiguous: "retry",
     sender: { from: "news@example.com", envelopeFrom: "bounces@example.com" },
     publisher: publisher as Publisher,
-    record: () => Promise.resolve(),
+    record: (kind, { possibleDuplicate }) =>
+      Promise.resolve(void recorded.push([kind, possibleDuplicate])),
+    ask: (id) => {
+      asked.push(id);
+      const answer = { delivery: id, whole: true, possibleDuplicate: false };
+      return Promise.resolve(known && { ...answer, ...known });
+    },
     send: (mail) => {
       sent.push(mail.envelope.to);
       return Promise.resolve({ verdict: "sent", reply: "250 ok", relay: "relay.example" });
@@ -41,7 +52,7 @@ function setUp() {
     metrics: createEmailerMetrics(new Registry()),
     log,
   });
-  return { handle, published, sent };
+  return { handle, published, sent, recorded, asked };
 }
 
 describe("createHandler", () => {
@@ -78,5 +89,59 @@ describe("createHandler", () => {
     expect(published.map(({ routingKey, type }) => [routingKey, type])).toEqual([
       ["emailer.parked", undefined],
     ]);
+  });
+});
+
+describe("the guard", () => {
+  const ended = ["email.sent", "email.failed", "email.parked", "email.replayed", "email.deleted"];
+  it.each(ended as Answer["last"][])("settles without sending what is %s already", async (last) => {
+    const { handle, sent, recorded } = setUp({ last });
+
+    expect(await handle(delivery(randomUUIDv7(), "email.v1", true))).toBe("ack");
+    expect(sent).toEqual([]);
+    expect(recorded).toEqual([]);
+  });
+
+  it("is not asked about a delivery that nobody had before", async () => {
+    const { handle, sent, asked, recorded } = setUp({ last: "email.sent" });
+
+    await handle(delivery(randomUUIDv7(), "email.v1"));
+
+    expect(asked).toEqual([]);
+    expect(sent).toHaveLength(1);
+    expect(recorded).toEqual([["email.sent", false]]);
+  });
+
+  const offTheLadder = (): Delivery => ({
+    ...delivery(randomUUIDv7(), "email.v1"),
+    queue: "emailer.attempt.1",
+    exchange: "emailer.retry",
+  });
+  it.each<[string, Known | undefined, boolean]>([
+    ["nobody answers", undefined, true],
+    ["the ledger is being built", { last: "email.deferred", whole: false }, true],
+    [
+      "an earlier attempt may have been taken",
+      { last: "email.deferred", possibleDuplicate: true },
+      true,
+    ],
+    ["it was refused for a while", { last: "email.deferred" }, false],
+    ["nothing is known", { last: null }, false],
+  ])("flags a later attempt as it must when %s", async (_, known, flagged) => {
+    const { handle, recorded } = setUp(known);
+
+    await handle(offTheLadder());
+
+    expect(recorded).toEqual([["email.sent", flagged]]);
+  });
+
+  it("flags what an emailer died with, though nothing is recorded", async () => {
+    const { handle, recorded, asked } = setUp({ last: "email.accepted" });
+    const id = randomUUIDv7();
+
+    await handle(delivery(id, "email.v1", true));
+
+    expect(asked).toEqual([`${id}.0.0`]);
+    expect(recorded).toEqual([["email.sent", true]]);
   });
 });

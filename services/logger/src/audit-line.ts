@@ -1,11 +1,12 @@
 import {
   deliveryIdSchema,
   emailIdSchema,
+  EVENT_KINDS,
   formatDeliveryId,
-  OUTCOME_KINDS,
   parseDeliveryId,
   recipientsOf,
   timeOfEmailId,
+  type DeliveryId,
   type Email,
   type Outcome,
 } from "@posthorn/contract";
@@ -18,7 +19,7 @@ export const auditLineSchema = z.object({
   eventId: z.string().describe("The same however often the event arrives"),
   id: emailIdSchema.describe("The email's id"),
   delivery: deliveryIdSchema.describe("Email id, recipient index, generation"),
-  kind: z.enum(["email.accepted", ...OUTCOME_KINDS]).describe("What happened"),
+  kind: z.enum(EVENT_KINDS).describe("What happened"),
   recipient: z.string().nullable(),
   from: z.string().nullable().describe("The envelope's sender; null on acceptance"),
   subject: z.string().nullable(),
@@ -45,6 +46,19 @@ export function acceptedLines(id: string, email: Email, possibleDuplicate: boole
     const event = { kind, time, delivery, recipient, subject, bytes, possibleDuplicate } as const;
     return toLine(`${delivery}.accepted`, event);
   });
+}
+
+/** The lines of a replay: the parked delivery's end, and the acceptance of the next generation. */
+export function replayedLines(id: DeliveryId, email: Email): AuditLine[] {
+  const time = new Date().toISOString();
+  const known = { time, recipient: recipientsOf(email)[id.recipient], subject: email.subject };
+  const parked = formatDeliveryId({ ...id, generation: id.generation - 1 });
+  const next = formatDeliveryId(id);
+  const event = { ...known, bytes: Buffer.byteLength(email.body), possibleDuplicate: false };
+  return [
+    toLine(`${parked}.replayed`, { ...event, kind: "email.replayed", delivery: parked }),
+    toLine(`${next}.accepted`, { ...event, kind: "email.accepted", delivery: next }),
+  ];
 }
 
 /** What happened to a delivery: an outcome, or its acceptance, of which there is no attempt yet. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, type Log } from "@posthorn/chassis";
 import { AuditFile, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
-import { newestEvents, repairTail } from "./audit-tail.ts";
+import { allLines, newestLines, repairTail } from "./audit-tail.ts";
 
 const DAY_MS = 86_400_000;
 /** The day of writing, UTC, and the file's number on that day. */
@@ -17,9 +17,9 @@ export interface AuditLogOptions {
   fileMaxBytes: number;
   /** Files of older days are deleted; 0 keeps all. */
   retentionDays: number;
-  /** Told at start of the newest events that stand in the log, oldest first, at most `eventsMax`. */
-  seen: (eventId: string) => void;
-  eventsMax: number;
+  /** Told at start of the newest lines that stand in the log, oldest first, at most `linesMax`. */
+  seen: (lines: readonly AuditLine[]) => void;
+  linesMax: number;
   log: Log;
   open?: Open;
   now?: () => number;
@@ -40,9 +40,13 @@ export class AuditLog {
     const ofToday = names.findLast((name) => name.startsWith(this.#day()));
     // Two different ones only after the clock was set back over midnight.
     for (const name of new Set([names.at(-1), ofToday])) if (name) await this.#repair(name);
-    const { eventsMax, seen } = this.#options;
-    const paths = names.map((name) => this.#path(name));
-    for (const event of await newestEvents(paths, eventsMax)) seen(event);
+    const { linesMax, seen } = this.#options;
+    seen(await newestLines(names.map(this.#path), linesMax));
+  }
+
+  /** Every line that stands in the log, oldest first, in parts. */
+  async *lines(): AsyncGenerator<AuditLine[]> {
+    yield* allLines((await this.#names()).map(this.#path));
   }
 
   /** Resolves when all lines are on disk; after a failure none stands, and the same lines may be written again. */
@@ -81,12 +85,17 @@ export class AuditLog {
 
   /** Deletes the files of days before the retention; gives the others, oldest first. */
   async #expire(): Promise<string[]> {
-    const { directory, retentionDays } = this.#options;
-    const names = (await readdir(directory)).filter((name) => FILE_NAME.test(name));
+    const { retentionDays } = this.#options;
+    const names = await this.#names();
     const first = retentionDays === 0 ? "" : this.#day(retentionDays);
     for (const name of names) if (name < first) await this.#delete(name);
-    const kept = names.filter((name) => name >= first);
-    return kept.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    return names.filter((name) => name >= first);
+  }
+
+  /** The audit files, oldest first. */
+  async #names(): Promise<string[]> {
+    const names = (await readdir(this.#options.directory)).filter((name) => FILE_NAME.test(name));
+    return names.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   }
 
   /** A file that cannot be deleted must not stop the log. */
@@ -100,9 +109,7 @@ export class AuditLog {
     }
   }
 
-  #path(name: string): string {
-    return join(this.#options.directory, name);
-  }
+  readonly #path = (name: string): string => join(this.#options.directory, name);
 
   /** What the names of a day's files begin with: today's, or those of so many days ago. */
   #day(ago = 0): string {

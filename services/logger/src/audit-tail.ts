@@ -1,8 +1,13 @@
+import { createReadStream } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { auditLineSchema, type AuditLine } from "./audit-line.ts";
 
 const NEWLINE = 0x0a;
 /** Many times what one write can leave torn, enough for the events that are remembered, and a bound. */
 const TAIL_BYTES = 32 * 1_024 * 1_024;
+/** Lines read at a time, so that the service goes on beside. */
+const PART_LINES = 500;
 
 /**
  * Cuts off what a kill or a power cut left: bytes after the last line break, and a last line that is not JSON.
@@ -13,7 +18,7 @@ export async function repairTail(path: string): Promise<{ size: number; cut: num
   const { size, tail } = await readTail(handle);
   const end = tail.lastIndexOf(NEWLINE) + 1;
   const begin = tail.subarray(0, Math.max(0, end - 1)).lastIndexOf(NEWLINE) + 1;
-  const sound = parse(tail.toString("utf8", begin, end)) ? end : begin;
+  const sound = isJson(tail.toString("utf8", begin, end)) ? end : begin;
   const cut = tail.length - sound;
   if (cut > 0) {
     await handle.truncate(size - cut);
@@ -22,17 +27,30 @@ export async function repairTail(path: string): Promise<{ size: number; cut: num
   return { size: size - cut, cut };
 }
 
-/** The ids of the newest events in files that are given oldest first; in their order, at most `limit`. */
-export async function newestEvents(paths: readonly string[], limit: number): Promise<string[]> {
-  let events: string[] = [];
+/** The newest lines of files that are given oldest first; in their order, at most `limit`. */
+export async function newestLines(paths: readonly string[], limit: number): Promise<AuditLine[]> {
+  let lines: AuditLine[] = [];
   for (const path of paths.toReversed()) {
-    if (events.length >= limit) break;
+    if (lines.length >= limit) break;
     await using handle = await open(path, "r");
     const { tail } = await readTail(handle);
-    const lines = tail.toString().split("\n");
-    events = [...lines.flatMap((line) => parse(line)?.eventId ?? []), ...events];
+    lines = [...parseLines(tail.toString().split("\n")), ...lines];
   }
-  return events.slice(-limit);
+  return lines.slice(-limit);
+}
+
+/** All lines of files, in parts. What another hand made unreadable is left out. */
+export async function* allLines(paths: readonly string[]): AsyncGenerator<AuditLine[]> {
+  for (const path of paths) {
+    const reader = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
+    let part: string[] = [];
+    for await (const line of reader) {
+      if (part.push(line) < PART_LINES) continue;
+      yield parseLines(part);
+      part = [];
+    }
+    yield parseLines(part);
+  }
 }
 
 async function readTail(handle: FileHandle): Promise<{ size: number; tail: Buffer }> {
@@ -42,11 +60,24 @@ async function readTail(handle: FileHandle): Promise<{ size: number; tail: Buffe
   return { size, tail: buffer.subarray(0, bytesRead) };
 }
 
-function parse(line: string): { eventId?: string } | undefined {
+function parseLines(lines: readonly string[]): AuditLine[] {
+  return lines.map(parse).filter((line) => line !== undefined);
+}
+
+function parse(line: string): AuditLine | undefined {
   try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? value : undefined;
+    const { success, data } = auditLineSchema.safeParse(JSON.parse(line));
+    return success ? data : undefined;
   } catch {
     return undefined;
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -10,6 +10,7 @@ import {
 } from "@posthorn/chassis";
 import type { AuditLine } from "./audit-line.ts";
 import type { AuditLog } from "./audit-log.ts";
+import type { Ledger } from "./ledger.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 
 /** Bounds the buffer of one write to some megabytes; an email of 50 recipients is 50 lines. */
@@ -25,6 +26,8 @@ export type Store = Pick<AuditLog, "open" | "write">;
 /** Options of {@link GroupCommit}. */
 export interface GroupCommitOptions {
   store: Store;
+  /** Told of what stands. */
+  ledger: Pick<Ledger, "add">;
   /** What the lines come from; it is made last. */
   consumer: () => Pick<Consumer, "pause" | "release" | "resume">;
   metrics: Pick<LoggerMetrics, "lines" | "syncSeconds" | "writeErrors">;
@@ -82,11 +85,13 @@ export class GroupCommit implements Component {
   }
 
   async #commit(group: readonly Waiting[]): Promise<void> {
-    const { store, metrics } = this.#options;
+    const { store, ledger, metrics } = this.#options;
+    const lines = group.map(({ line }) => line);
     const stop = metrics.syncSeconds.startTimer();
-    await store.write(group.map(({ line }) => line));
+    await store.write(lines);
     stop();
-    for (const { line } of group) metrics.lines.inc({ kind: line.kind });
+    ledger.add(lines);
+    for (const line of lines) metrics.lines.inc({ kind: line.kind });
   }
 
   /** Works until it succeeds; resolves to false when the service ends before. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { addAbortListener } from "node:events";
 import {
   copyOf,
+  describe,
   isForged,
   shortString,
   TransientError,
@@ -14,12 +15,18 @@ import {
   LOGGER_PARKED_QUEUE,
   LOGGER_QUEUE,
   MAYBE_DUPLICATE,
+  newEmailId,
   OUTCOMES_EXCHANGE,
+  QUERY_TYPE,
+  querySchema,
+  readAs,
   readEmail,
   readOutcome,
+  REPLY_QUEUE,
+  type Answer,
   type Unreadable,
 } from "@posthorn/contract";
-import { acceptedLines, toLine, type AuditLine } from "./audit-line.ts";
+import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 
 /** What the handler of records needs. */
@@ -28,19 +35,31 @@ export interface RecordOptions {
   record: (line: AuditLine) => Promise<void>;
   /** Publishes until it is confirmed. */
   publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
+  /** What is known of a delivery. */
+  known: (delivery: string) => Answer;
+  /** Publishes an answer once; whoever asked may be gone. */
+  answer: (publication: Publication) => Promise<void>;
   metrics: Pick<LoggerMetrics, "unreadable">;
   log: Log;
 }
 
 /** Creates the handler of the logger's queue: records what is accepted and what became of it, and acks after the sync. */
 export function createHandler(options: RecordOptions): (delivery: Delivery) => Promise<Settlement> {
+  const underWay = new Set<Promise<void>>();
+  const record = (line: AuditLine) => {
+    const recorded = options.record(line).finally(() => underWay.delete(recorded));
+    underWay.add(recorded);
+    return recorded;
+  };
   return async (delivery) => {
+    // n.b. all that came before the query has begun to be recorded by now, in the order of the queue.
+    if (delivery.properties.type === QUERY_TYPE) return reply(delivery, [...underWay], options);
     // What was held comes back through the default exchange.
     if (isForged(delivery, "")) {
       await options.publish(copyOf(delivery, LOGGER_QUEUE), delivery.signal);
       return "ack";
     }
-    return handle(delivery, options);
+    return handle(delivery, { ...options, record });
   };
 }
 
@@ -63,9 +82,13 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
     case "outcome":
       await recordAll([toLine(eventIdOf(delivery), message.outcome)], delivery, options);
       return "ack";
-    // An unnamed email comes back adopted, and one recipient's delivery belongs to an email that was recorded.
-    case "foreign":
     case "delivery":
+      // Of a split email the first generation was recorded with the email; a later one is a replay.
+      if (message.id.generation > 0)
+        await recordAll(replayedLines(message.id, message.email), delivery, options);
+      return "ack";
+    // An unnamed email comes back adopted.
+    case "foreign":
       return "ack";
     case "newer":
       explain(message, options);
@@ -89,17 +112,47 @@ function eventIdOf({ body, properties }: Delivery): string {
   return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
 }
 
-/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
 async function recordAll(
   lines: readonly AuditLine[],
   { signal }: Delivery,
   { record }: RecordOptions,
 ): Promise<void> {
+  await unlessLost(signal, lines.map(record));
+}
+
+/** Answers when everything that came before the query is committed. */
+async function reply(
+  { body, properties, signal }: Delivery,
+  before: readonly Promise<void>[],
+  { known, answer, log }: RecordOptions,
+): Promise<Settlement> {
+  await unlessLost(signal, before);
+  const query = readAs(querySchema, body);
+  // n.b. a name of its own choosing would have us write into any queue.
+  const replyTo = shortString(properties.replyTo);
+  if (!query || !replyTo?.startsWith(`${REPLY_QUEUE}.`)) return "ack";
+  const publication = {
+    exchange: "",
+    routingKey: replyTo,
+    messageId: newEmailId(),
+    ...(shortString(properties.correlationId) && {
+      correlationId: properties.correlationId as string,
+    }),
+    body: Buffer.from(JSON.stringify(known(query.delivery))),
+  };
+  await answer(publication).catch((error: unknown) =>
+    log.debug("query not answered", describe(error)),
+  );
+  return "ack";
+}
+
+/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
+async function unlessLost(signal: AbortSignal, recording: readonly Promise<void>[]): Promise<void> {
   const lost = Promise.withResolvers<never>();
   const lose = () =>
     lost.reject(new TransientError("AMQP_CHANNEL_LOST", "The broker hands the message over again"));
   const listener = addAbortListener(signal, lose);
-  const recorded = Promise.all(lines.map(record));
+  const recorded = Promise.all(recording);
   await Promise.race([recorded, lost.promise]).finally(() => listener[Symbol.dispose]());
 }
 

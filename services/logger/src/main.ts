@@ -7,10 +7,12 @@ import {
   runMain,
 } from "@posthorn/chassis";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@posthorn/contract";
+import type { AuditLine } from "./audit-line.ts";
 import { AuditLog } from "./audit-log.ts";
 import { loadConfig } from "./config.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { createHandler } from "./handle-record.ts";
+import { Ledger } from "./ledger.ts";
 import { createLoggerMetrics } from "./metrics.ts";
 import { createRecord } from "./sinks.ts";
 import { WriterLock } from "./writer-lock.ts";
@@ -33,16 +35,23 @@ runMain((host) => {
   });
 
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
-  const eventsMax = config.prefetch * RECIPIENTS_MAX;
-  const events = new Recent<void>(eventsMax, () => metrics.duplicatesSkipped.inc());
+  const linesMax = config.prefetch * RECIPIENTS_MAX;
+  const events = new Recent<void>(linesMax, () => metrics.duplicatesSkipped.inc());
   const lock = new WriterLock(config.audit.directory, log);
-  const store = new AuditLog({ ...config.audit, eventsMax, seen: (id) => events.add(id), log });
-  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
+  const seen = (lines: readonly AuditLine[]) => {
+    for (const { eventId } of lines) events.add(eventId);
+    ledger.add(lines);
+  };
+  const store = new AuditLog({ ...config.audit, linesMax, seen, log });
+  const ledger = new Ledger({ ...config.audit, lines: () => store.lines(), metrics, log });
+  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const write = createRecord(commit.append);
 
   const handle = createHandler({
     record: (line) => events.once(line.eventId, () => write(line)),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
+    known: (delivery) => ledger.answer(delivery),
+    answer: (publication) => publisher.publish(publication),
     metrics,
     log,
   });
@@ -53,8 +62,15 @@ runMain((host) => {
     budget: config.prefetch,
     handle,
   });
-  const checks = [lock.check, commit.check, publishing.check, consuming.check, consumer.check];
+  const checks = [
+    lock.check,
+    commit.check,
+    ledger.check,
+    publishing.check,
+    consuming.check,
+    consumer.check,
+  ];
 
   // Started left to right, stopped right to left.
-  return program(checks, [lock, commit, publishing, consuming, publisher, consumer]);
+  return program(checks, [lock, ledger, commit, publishing, consuming, publisher, consumer]);
 });

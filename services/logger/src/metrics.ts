@@ -12,6 +12,8 @@ const HELP = {
     "Attempts to read or write the audit log that failed, by the system's error code",
   posthorn_audit_duplicates_skipped_total:
     "Events that arrived again and already stood in the audit log",
+  posthorn_ledger_broken:
+    "1 while the ledger is missing, damaged or being built from the audit log",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
 const SYNC_BUCKETS = [
@@ -23,13 +25,14 @@ export type LoggerMetrics = ReturnType<typeof createLoggerMetrics>;
 
 /** Creates the logger's metrics in its registry; `directory` is the audit log's. */
 export function createLoggerMetrics(registry: Registry, directory: string) {
-  const { counter, histogram, sampled } = meter(registry, HELP);
+  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
   sampled("posthorn_audit_disk_free_bytes", () => freeBytes(directory));
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
     syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),
     writeErrors: counter("posthorn_audit_write_errors_total", "code"),
     duplicatesSkipped: counter("posthorn_audit_duplicates_skipped_total"),
+    ledgerBroken: gauge("posthorn_ledger_broken"),
     unreadable: counter("posthorn_logger_unreadable_total", "code"),
   };
 }

@@ -1,3 +1,4 @@
+import type { AuditLine } from "../src/audit-line.ts";
 import {
   appendFileSync,
   readFileSync,
@@ -243,7 +244,8 @@ describe("AuditLog#open", () => {
     }
     const seen: string[] = [];
 
-    await auditLog(directory, { now, eventsMax: 6, seen: (id) => seen.push(id) }).open();
+    const keep = (lines: readonly AuditLine[]) => seen.push(...lines.map(({ eventId }) => eventId));
+    await auditLog(directory, { now, linesMax: 6, seen: keep }).open();
 
     expect(seen).toEqual(["3", "4", "5", "6", "7", "8"]);
   });

@@ -31,12 +31,16 @@ function setUp(store: Store) {
   };
   const metrics = testMetrics();
   const log = keepLog();
-  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
+  const known: string[] = [];
+  const ledger = {
+    add: (lines: readonly AuditLine[]) => void known.push(...lines.map(({ eventId }) => eventId)),
+  };
+  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const stood: string[] = [];
   const append = (event: string) => {
     commit.append(line(event), () => stood.push(event));
   };
-  return { commit, append, stood, flowed, metrics, log };
+  return { commit, append, stood, known, flowed, metrics, log };
 }
 
 describe("GroupCommit", () => {

@@ -34,17 +34,20 @@ function delivery(
 function setUp(write = (): Promise<void> => Promise.resolve()) {
   const lines: AuditLine[] = [];
   const parked: Publication[] = [];
+  const answers: Publication[] = [];
   const metrics = testMetrics();
   const log = keepLog();
   const handle = createHandler({
     record: (line) => write().then(() => void lines.push(line)),
     publish: (publication) => Promise.resolve(void parked.push(publication)),
+    known: (id) => ({ delivery: id, whole: true, last: "email.sent", possibleDuplicate: false }),
+    answer: (publication) => Promise.resolve(void answers.push(publication)),
     metrics,
     log,
   });
   const unreadable = async () =>
     (await metrics.unreadable.get()).values.map(({ labels, value }) => [labels.code, value]);
-  return { handle, lines, parked, log, unreadable };
+  return { handle, lines, parked, answers, log, unreadable };
 }
 
 describe("createHandler", () => {
@@ -166,5 +169,52 @@ describe("createHandler", () => {
     channel.abort();
 
     await expect(handled).rejects.toMatchObject({ code: "AMQP_CHANNEL_LOST" });
+  });
+});
+
+describe("a query", () => {
+  const query = (replyTo?: string) => {
+    const asked = delivery({ delivery: `${EMAIL_ID}.0.0` }, { messageId: "q", type: "query.v1" });
+    Object.assign(asked.properties, { replyTo, correlationId: "c" });
+    return asked;
+  };
+  const REPLY_TO = "amq.rabbitmq.reply-to.abc";
+
+  it("is answered when all that came before it is committed", async () => {
+    const disk = Promise.withResolvers<undefined>();
+    const { handle, answers } = setUp(() => disk.promise);
+
+    const recorded = handle(delivery(outcome, { messageId: "e", type: "outcome.v1" }));
+    const answered = handle(query(REPLY_TO));
+    await new Promise(setImmediate);
+
+    expect(answers).toEqual([]);
+    disk.resolve(undefined);
+    expect(await Promise.all([recorded, answered])).toEqual(["ack", "ack"]);
+    expect(answers).toMatchObject([{ exchange: "", routingKey: REPLY_TO, correlationId: "c" }]);
+    expect(JSON.parse(String(answers[0]?.body))).toMatchObject({ last: "email.sent" });
+  });
+
+  it.each([undefined, "emailer", "amq.rabbitmq.reply-to"])(
+    "is acked without an answer when it asks for one to %s",
+    async (replyTo) => {
+      const { handle, answers } = setUp();
+
+      expect(await handle(query(replyTo))).toBe("ack");
+      expect(answers).toEqual([]);
+    },
+  );
+});
+
+describe("a replay", () => {
+  it("ends the parked generation and accepts the next", async () => {
+    const { handle, lines } = setUp();
+
+    await handle(delivery(email, { messageId: `${EMAIL_ID}.1.3`, type: "email.v1" }));
+
+    expect(lines.map(({ kind, delivery, recipient }) => [kind, delivery, recipient])).toEqual([
+      ["email.replayed", `${EMAIL_ID}.1.2`, "b@example.com"],
+      ["email.accepted", `${EMAIL_ID}.1.3`, "b@example.com"],
+    ]);
   });
 });

@@ -62,7 +62,7 @@ export function auditLog(directory: string, options: Partial<AuditLogOptions> = 
     fileMaxBytes: 1_000_000,
     retentionDays: 90,
     seen: () => undefined,
-    eventsMax: 10_000,
+    linesMax: 10_000,
     log: keepLog(),
     ...options,
   });

@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
 import { Recent, type Delivery } from "@posthorn/chassis";
 import type { Open } from "../src/audit-file.ts";
+import type { AuditLine } from "../src/audit-line.ts";
 import { GroupCommit } from "../src/group-commit.ts";
 import { createHandler } from "../src/handle-record.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
@@ -20,15 +21,18 @@ function setUp(directory: string, openFile: Open = open) {
   const log = keepLog();
   let skipped = 0;
   const events = new Recent<void>(10_000, () => skipped++);
-  const seen = (id: string) => events.add(id);
+  const seen = (lines: readonly AuditLine[]) => {
+    for (const { eventId } of lines) events.add(eventId);
+  };
   const flowed: string[] = [];
   const consumer = {
     pause: () => flowed.push("pause"),
     release: () => Promise.resolve(void flowed.push("release")),
     resume: () => flowed.push("resume"),
   };
+  const ledger = { add: () => undefined };
   const store = auditLog(directory, { seen, open: openFile });
-  const commit = new GroupCommit({ store, consumer: () => consumer, metrics, log });
+  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const handle = createHandler({
     record: (line) =>
       events.once(
@@ -41,6 +45,8 @@ function setUp(directory: string, openFile: Open = open) {
           }),
       ),
     publish: () => Promise.resolve(),
+    known: (id) => ({ delivery: id, whole: true, last: null, possibleDuplicate: false }),
+    answer: () => Promise.resolve(),
     metrics,
     log,
   });

@@ -18,6 +18,8 @@ export interface Publication {
   /** Type with schema version; absent for foreign messages that are handed on as they came. */
   type?: string | undefined;
   contentType?: string;
+  /** Of an answer: which query it answers. */
+  correlationId?: string;
   /** Milliseconds since the epoch; AMQP keeps whole seconds. */
   timestamp?: number;
   headers?: Readonly<Record<string, unknown>>;

@@ -1,0 +1,141 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { toLine, type AuditLine } from "../src/audit-line.ts";
+import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import { auditLog, EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+
+const DELIVERY = `${EMAIL_ID}.0.0`;
+
+const ledgers: Ledger[] = [];
+afterEach(async () => {
+  for (const ledger of ledgers.splice(0)) await ledger.stop();
+});
+
+function event(
+  kind: AuditLine["kind"],
+  second: number,
+  more: Partial<Parameters<typeof toLine>[1]> = {},
+): AuditLine {
+  return toLine(`${kind}.${second}`, {
+    kind,
+    delivery: DELIVERY,
+    time: new Date(Date.UTC(2026, 10, 23, 12, 0, second)).toISOString(),
+    possibleDuplicate: false,
+    ...more,
+  });
+}
+
+/** A ledger over an audit log of its own, as main.ts puts it together. */
+async function setUp(directory = temporaryDirectory(), retentionDays = 0) {
+  const metrics = testMetrics(directory);
+  const log = keepLog();
+  const audit = auditLog(directory, { seen: (lines) => ledger.add(lines), retentionDays });
+  const ledger = new Ledger({
+    directory,
+    retentionDays,
+    lines: () => audit.lines(),
+    metrics,
+    log,
+  });
+  ledgers.push(ledger);
+  ledger.start();
+  await audit.open();
+  const whole = () => waitFor("a whole ledger", () => ledger.check() === undefined);
+  await whole();
+  const write = async (...lines: AuditLine[]) => {
+    await audit.write(lines);
+    ledger.add(lines);
+  };
+  const broken = async () => (await metrics.ledgerBroken.get()).values[0]?.value;
+  return { directory, ledger, audit, write, whole, broken, log };
+}
+
+const answer = (last: string | null, possibleDuplicate = false) => ({
+  delivery: DELIVERY,
+  whole: true,
+  last,
+  possibleDuplicate,
+});
+
+describe("Ledger", () => {
+  it("knows nothing of a delivery that was never heard of", async () => {
+    const { ledger } = await setUp();
+
+    expect(ledger.answer(DELIVERY)).toEqual(answer(null));
+  });
+
+  const history = [
+    event("email.accepted", 0),
+    event("email.deferred", 1, { possibleDuplicate: true }),
+    event("email.sent", 2),
+    event("email.parked", 3),
+  ];
+  it.each([history, history.toReversed(), [history[2], history[0], history[3], history[1]]])(
+    "comes to the same end in whatever order events arrive",
+    async (...lines) => {
+      const { ledger } = await setUp();
+
+      for (const line of [...lines, ...lines]) if (line) ledger.add([line]);
+
+      expect(ledger.answer(DELIVERY)).toEqual(answer("email.sent", true));
+    },
+  );
+
+  it("still knows everything after a start, also what only the audit log has", async () => {
+    const first = await setUp();
+    await first.write(event("email.accepted", 0));
+    await first.audit.write([event("email.failed", 1)]);
+    await first.ledger.stop();
+
+    const { ledger } = await setUp(first.directory);
+
+    expect(ledger.answer(DELIVERY)).toEqual(answer("email.failed"));
+  });
+
+  it.each([
+    ["deleted", (path: string) => rmSync(path)],
+    ["overwritten with rubbish", (path: string) => writeFileSync(path, "rubbish".repeat(10_000))],
+    ["emptied", (path: string) => writeFileSync(path, "")],
+  ])("is built anew from the audit log when its file is %s", async (_, harm) => {
+    const { directory, ledger, write, whole, broken, log } = await setUp();
+    await write(event("email.accepted", 0), event("email.parked", 1));
+
+    harm(join(directory, LEDGER_FILE));
+    await write(event("email.deferred", 2, { delivery: `${EMAIL_ID}.1.0` }));
+
+    expect(ledger.check()).toMatchObject({ blocks: false });
+    expect(await broken()).toBe(1);
+    expect(log.messages).toContain("ledger broken, building it anew");
+    await whole();
+    expect(await broken()).toBe(0);
+    expect(ledger.answer(DELIVERY)).toEqual(answer("email.parked"));
+    expect(ledger.answer(`${EMAIL_ID}.1.0`)).toMatchObject({ last: "email.deferred" });
+  });
+
+  it("says that it is not whole while its file cannot be made, and goes on when it can", async () => {
+    const { directory, ledger, write } = await setUp();
+    const path = join(directory, LEDGER_FILE);
+    await write(event("email.sent", 0));
+    ledger.rebuild();
+
+    expect(ledger.answer(DELIVERY)).toMatchObject({ whole: false });
+    expect(() => ledger.rows("SELECT nonsense")).toThrow(
+      expect.objectContaining({ code: "LEDGER_BROKEN" }),
+    );
+    await waitFor("the answer", () => ledger.answer(DELIVERY).last === "email.sent");
+    expect(path).toContain(directory);
+  });
+
+  it("forgets what is older than the retention, but not what is parked", async () => {
+    const { ledger } = await setUp(temporaryDirectory(), 1);
+    const parked = `${EMAIL_ID}.1.0`;
+
+    ledger.add([event("email.sent", 0), event("email.parked", 0, { delivery: parked })]);
+    ledger.add([event("email.deferred", 1, { delivery: `${EMAIL_ID}.2.0` })]);
+
+    expect(ledger.answer(DELIVERY).last).toBeNull();
+    expect(ledger.answer(parked).last).toBe("email.parked");
+  });
+});
