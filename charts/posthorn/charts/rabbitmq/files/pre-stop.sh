@@ -1,0 +1,16 @@
+#!/bin/bash
+# Runs before the node is told to stop: waits until every quorum does without it, then hands over leaders and clients.
+# Never fails and is always bounded: a node that has to go goes.
+
+serving() { (: <"/dev/tcp/localhost/15672") 2>/dev/null; }
+resolves() { getent hosts "$1" >/dev/null; }
+
+# The whole release is being deleted: nobody will come to make a majority.
+going() { ! resolves "${RABBITMQ_NODENAME#*@}" && resolves kubernetes.default; }
+
+deadline=$((SECONDS + QUORUM_WAIT_SECONDS))
+until rabbitmq-upgrade await_online_quorum_plus_one --timeout 10; do
+  if ((SECONDS > deadline)) || ! serving || going; then break; fi
+done
+serving && rabbitmq-upgrade drain --timeout 60
+exit 0

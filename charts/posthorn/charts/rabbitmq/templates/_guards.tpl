@@ -1,0 +1,38 @@
+{{/* What the live broker forbids. Inert where there is no cluster to ask: helm template, GitOps. */}}
+{{- define "rabbitmq.guards" -}}
+{{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "rabbitmq.fullname" .) -}}
+{{- if $live -}}
+{{- include "rabbitmq.guardScaleIn" (list . $live) -}}
+{{- include "rabbitmq.guardVersion" (list . $live) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rabbitmq.guardScaleIn" -}}
+{{- $top := first . -}}
+{{- $replicas := int (last .).spec.replicas -}}
+{{- if and (lt (int $top.Values.replicaCount) $replicas) (not $top.Values.clustering.allowScaleIn) -}}
+{{- $forget := list -}}
+{{- range untilStep (sub $replicas 1 | int) (sub (int $top.Values.replicaCount) 1 | int) -1 -}}
+{{- $forget = append $forget (include "rabbitmq.node" (list $top .)) -}}
+{{- end -}}
+{{- fail (printf "rabbitmq: %d nodes run and replicaCount is %d. A node that is only switched off still counts for the majority, and with too many of them the cluster stops. Take them out first, one after the other: stop it with `kubectl -n %s exec %s-N -- rabbitmqctl stop_app`, then `kubectl -n %s exec %s-0 -- rabbitmqctl forget_cluster_node NODE` for NODE %s; then upgrade with clustering.allowScaleIn=true." $replicas (int $top.Values.replicaCount) $top.Release.Namespace (include "rabbitmq.fullname" $top) $top.Release.Namespace (include "rabbitmq.fullname" $top) (join ", " $forget)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* One minor version at a time, and none back: the broker refuses both, but only once its first node is down. */}}
+{{- define "rabbitmq.guardVersion" -}}
+{{- $top := first . -}}
+{{- $now := include "rabbitmq.version" (first (last .).spec.template.spec.containers).image -}}
+{{- $next := include "rabbitmq.version" (include "rabbitmq.image" $top) -}}
+{{- if and $now $next -}}
+{{- $step := sub (int (last (splitList "." $next))) (int (last (splitList "." $now))) -}}
+{{- if or (ne (first (splitList "." $now)) (first (splitList "." $next))) (lt $step 0) (gt $step 1) -}}
+{{- fail (printf "rabbitmq: %s runs and the image is %s. Go up one minor version at a time; there is no way down." $now $next) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Major and minor in an image's tag, or nothing. */}}
+{{- define "rabbitmq.version" -}}
+{{- regexFind ":[0-9]+\\.[0-9]+" . | trimPrefix ":" -}}
+{{- end -}}

@@ -1,0 +1,38 @@
+{{/* What every container of the chart shares. */}}
+{{- define "rabbitmq.container" -}}
+image: {{ include "rabbitmq.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  {{- toYaml .Values.containerSecurityContext | nindent 2 }}
+{{- end -}}
+
+{{/* The node's name, the same with one node as with five: its data directory is named after it. */}}
+{{- define "rabbitmq.nodeEnv" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- {name: RABBITMQ_USE_LONGNAME, value: "true"}
+- {name: RABBITMQ_NODENAME, value: "rabbit@$(POD_NAME).{{ include "rabbitmq.headless" . }}.{{ .Release.Namespace }}"}
+{{- end -}}
+
+{{- define "rabbitmq.affinity" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "rabbitmq.brokerLabels" . | nindent 12 }}
+{{- end -}}
+
+{{- define "rabbitmq.spread" -}}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+- topologyKey: {{ $key }}
+  maxSkew: 1
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- include "rabbitmq.brokerLabels" $ | nindent 6 }}
+{{- end }}
+{{- end -}}
