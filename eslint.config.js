@@ -79,6 +79,10 @@ export default defineConfig(
     files: ["services/logger/src/**/*.ts"],
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
+  {
+    files: ["services/logger/src/internal-server.ts"],
+    rules: imports(forbid(...BROKER, ...MAIL, ...LOG)),
+  },
   { files: ["services/logger/src/sinks.ts"], rules: imports(forbid(...BROKER, ...WEB, ...MAIL)) },
   {
     files: ["**/test/**/*.ts"],

@@ -6,6 +6,8 @@ import { startSink, type Rule, type SmtpSink } from "./smtp-sink.ts";
 import { spawnService, type Service } from "./spawn-service.ts";
 import { waitFor } from "./wait-for.ts";
 
+const TOKEN = "a token of at least thirty-two characters".replaceAll(" ", "-");
+
 /** One line of the audit log. */
 export interface AuditLine {
   eventId: string;
@@ -30,6 +32,12 @@ export interface Answer {
 
 export type Name = "api" | "emailer" | "logger";
 
+/** What the internal port answered. */
+export interface Internal {
+  status: number;
+  body: Record<string, unknown>;
+}
+
 /** The whole system as processes, with an SMTP sink in this one. */
 export interface System {
   amqp: string;
@@ -38,6 +46,8 @@ export interface System {
   /** Base URL of the API; stays when the API is started again. */
   api(): string;
   send(email: object): Promise<Answer>;
+  /** Asks the logger's internal port; resolves to the status and what it answered. */
+  internal(method: "GET" | "POST", path: string, body?: object): Promise<Internal>;
   audit(): AuditLine[];
   /** Resolves when as many lines of a kind stand in the audit log. */
   audited(kind: string, count: number, deadlineMs?: number): Promise<AuditLine[]>;
@@ -68,7 +78,13 @@ export async function startSystem({
   const environments: Record<Name, Record<string, string>> = {
     api: { ...common, HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", API_ANONYMOUS: "true" },
     emailer: { ...common, SMTP_URLS: sink.url, MAIL_FROM: "Posthorn <post@horn.example>" },
-    logger: { ...common, AUDIT_DIR: dir },
+    logger: {
+      ...common,
+      AUDIT_DIR: dir,
+      INTERNAL_HOST: "127.0.0.1",
+      INTERNAL_PORT: "0",
+      INTERNAL_TOKEN: TOKEN,
+    },
   };
   const start = async (name: Name) => spawnService(name, environments[name]);
   const [api, emailer, logger] = await Promise.all([
@@ -87,6 +103,15 @@ export async function startSystem({
     services,
     api: () => base,
     send: (email) => send(base, email),
+    internal: async (method, path, body) => {
+      const loggerPort = await services.logger.port("internal port listens");
+      const response = await fetch(`http://127.0.0.1:${loggerPort}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      return { status: response.status, body: (await response.json()) as Internal["body"] };
+    },
     audit,
     audited: async (kind, count, deadlineMs) =>
       waitFor(

@@ -27,12 +27,17 @@ export function meter<Name extends string>(registry: Registry, help: Record<Name
       buckets: number[],
       ...labelNames: Label[]
     ) => new Histogram({ ...about(name), buckets, labelNames }),
-    /** A gauge that is asked for its value whenever the metrics are read. */
-    sampled: (name: Name, sample: () => Promise<number>) =>
-      new Gauge({
+    /** A gauge that is set whenever the metrics are read. */
+    sampled: <Label extends string = never>(
+      name: Name,
+      sample: (gauge: Gauge<Label>) => Promise<void> | void,
+      ...labelNames: Label[]
+    ) =>
+      new Gauge<Label>({
         ...about(name),
-        async collect() {
-          this.set(await sample());
+        labelNames,
+        collect() {
+          return sample(this);
         },
       }),
   };

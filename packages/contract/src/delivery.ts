@@ -82,8 +82,8 @@ export function crashesOf({ headers, brokerVersion }: Counted): number {
   return Math.max(0, carried ? count - rejections(headers) : count);
 }
 
-/** What `x-death` says of rejections, in one queue or in all. */
-function rejections(headers: Readonly<Record<string, unknown>>, queue?: string): number {
+/** How often, by what `x-death` says, a message was rejected in one queue, or in all. */
+export function rejections(headers: Readonly<Record<string, unknown>>, queue?: string): number {
   const deaths: unknown[] = Array.isArray(headers["x-death"]) ? headers["x-death"] : [];
   return deaths
     .filter((death) => typeof death === "object" && death !== null)

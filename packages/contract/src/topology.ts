@@ -10,6 +10,8 @@ export const LOGGER_HELD_QUEUE = "logger.held";
 export const LOGGER_PARKED_QUEUE = "logger.parked";
 export const LADDER_QUEUE = "emailer.ladder";
 export const PARKED_QUEUE = "emailer.parked";
+/** While a message rests in it, no emailer consumes: the brake. */
+export const PAUSED_QUEUE = "emailer.paused";
 export const PARKED_PASS_QUEUE = "emailer.parked.pass";
 
 /** The key by which a replay enters: at once to the emailer, as a delivery, and to the logger, as a record of it. */
@@ -51,6 +53,7 @@ export function topology(articleExchange?: string): Topology {
       queue(LOGGER_QUEUE, deadLetter("", LOGGER_HELD_QUEUE)),
       queue(LOGGER_HELD_QUEUE, { ...deadLetter("", LOGGER_QUEUE), ...expiry(LOGGER_HELD_SECONDS) }),
       queue(LOGGER_PARKED_QUEUE),
+      queue(PAUSED_QUEUE),
       queue(PARKED_QUEUE, deadLetter("", PARKED_PASS_QUEUE)),
       queue(PARKED_PASS_QUEUE, { ...deadLetter("", PARKED_QUEUE), ...expiry(PARKED_PASS_SECONDS) }),
     ],

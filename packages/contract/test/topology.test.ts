@@ -36,6 +36,7 @@ describe("topology and ladder", () => {
       "logger",
       "logger.held",
       "logger.parked",
+      "emailer.paused",
       "emailer.parked",
       "emailer.parked.pass",
       "emailer.ladder",

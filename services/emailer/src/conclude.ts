@@ -23,6 +23,7 @@ export async function conclude(
 ): Promise<Settlement> {
   const { maxAttempts, onAmbiguous, record, metrics } = options;
   const told = { reply, mail, relay };
+  const doubtful = { ...attempt, possibleDuplicate: true };
   const exhausted = attempt.number >= maxAttempts;
   switch (verdict) {
     case "sent":
@@ -36,8 +37,8 @@ export async function conclude(
       return park(attempt, { ...told, reason: "SENDER_REFUSED" }, options);
     case "ambiguous":
       return onAmbiguous === "park" || exhausted
-        ? park(attempt, { ...told, reason: "AMBIGUOUS" }, options)
-        : retry({ ...attempt, possibleDuplicate: true }, told, record);
+        ? park(doubtful, { ...told, reason: "AMBIGUOUS" }, options)
+        : retry(doubtful, told, record);
     case "deferred":
       return exhausted
         ? park(attempt, { ...told, reason: "ATTEMPTS_EXHAUSTED" }, options)

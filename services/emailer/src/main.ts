@@ -1,5 +1,6 @@
 import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@posthorn/chassis";
 import { attemptQueues, EMAILER_QUEUE, join, ladder, topology } from "@posthorn/contract";
+import { Brake } from "./brake.ts";
 import { loadConfig } from "./config.ts";
 import { Guard } from "./guard.ts";
 import { createHandler } from "./handle-delivery.ts";
@@ -58,11 +59,21 @@ runMain((host) => {
     budget: config.prefetch,
     handle,
   });
+  const brake = new Brake({ ...amqp, connection: consuming, consumer, metrics });
   // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
   const release = () => [relay, guard].forEach((each) => each.release());
   const waiting = { name: "waiting", start: () => undefined, stop: release };
-  const checks = [publishing.check, consuming.check, consumer.check, relay.check];
+  const checks = [publishing.check, consuming.check, consumer.check, relay.check, brake.check];
 
   // Started left to right, stopped right to left.
-  return program(checks, [publishing, consuming, publisher, guard, relay, consumer, waiting]);
+  return program(checks, [
+    publishing,
+    consuming,
+    publisher,
+    guard,
+    relay,
+    brake,
+    consumer,
+    waiting,
+  ]);
 });

@@ -15,6 +15,7 @@ const HELP = {
     "Emails to several recipients that were split into one delivery each",
   posthorn_emailer_held_total:
     "Deliveries of a newer schema version, sent down the ladder to wait for a newer emailer",
+  posthorn_paused: "1 while an operator has paused sending",
   posthorn_smtp_send_duration_seconds: "Time to hand one mail to the relay, taken or not",
   posthorn_email_accept_to_sent_seconds: "Time from accepting an email to the relay taking it",
   posthorn_relay_circuit_open: "1 while the relay is in trouble and nothing is sent to it",
@@ -37,6 +38,7 @@ export function createEmailerMetrics(registry: Registry) {
     adopted: counter("posthorn_emailer_adopted_total"),
     split: counter("posthorn_emailer_split_total"),
     held: counter("posthorn_emailer_held_total"),
+    paused: gauge("posthorn_paused"),
     sendSeconds: histogram("posthorn_smtp_send_duration_seconds", SEND_BUCKETS, "relay"),
     acceptToSentSeconds: histogram("posthorn_email_accept_to_sent_seconds", SENT_BUCKETS),
     circuitOpen: gauge("posthorn_relay_circuit_open", "relay"),

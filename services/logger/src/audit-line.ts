@@ -61,8 +61,8 @@ export function replayedLines(id: DeliveryId, email: Email): AuditLine[] {
   ];
 }
 
-/** What happened to a delivery: an outcome, or its acceptance, of which there is no attempt yet. */
-type Event = Omit<Outcome, "kind" | "attempt"> & { kind: AuditLine["kind"]; attempt?: number };
+/** What happened to a delivery: an outcome, its acceptance, or its replay. */
+type Event = Omit<Outcome, "kind"> & { kind: AuditLine["kind"] };
 
 /** The line of an event. */
 export function toLine(eventId: string, event: Event): AuditLine {

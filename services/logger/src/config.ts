@@ -1,4 +1,13 @@
-import { commonConfig, commonVariables, integer, readEnv, type Env } from "@posthorn/chassis";
+import {
+  commonConfig,
+  commonVariables,
+  integer,
+  port,
+  readEnv,
+  SECRET,
+  secretReader,
+  type Env,
+} from "@posthorn/chassis";
 import { z } from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
@@ -13,6 +22,13 @@ export const variables = z.object({
   AUDIT_RETENTION_DAYS: integer(0, 36_500)
     .default(90)
     .describe("Audit files of older days are deleted; 0 keeps all"),
+  INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
+  INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
+  INTERNAL_TOKEN: z
+    .string()
+    .min(32, "must have at least 32 characters")
+    .optional()
+    .meta({ ...SECRET, description: "What they must bring; without one the port stays closed" }),
   PREFETCH: integer(1, 2_000)
     .default(500)
     .describe("Most deliveries in flight, and so about the size of a group commit"),
@@ -24,6 +40,11 @@ export function loadConfig(env: Env) {
   return {
     ...commonConfig(v, env),
     prefetch: v.PREFETCH,
+    internal: {
+      host: v.INTERNAL_HOST,
+      port: v.INTERNAL_PORT,
+      token: secretReader(env, "INTERNAL_TOKEN"),
+    },
     audit: {
       directory: v.AUDIT_DIR,
       fileMaxBytes: v.AUDIT_FILE_MAX_BYTES,

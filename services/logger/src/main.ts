@@ -13,7 +13,11 @@ import { loadConfig } from "./config.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { createHandler } from "./handle-record.ts";
 import { Ledger } from "./ledger.ts";
+import { createInternalServer } from "./internal-server.ts";
 import { createLoggerMetrics } from "./metrics.ts";
+import { createDecide } from "./parked-decision.ts";
+import { countParked } from "./parked-list.ts";
+import { ParkedPasses } from "./parked-pass.ts";
 import { createRecord } from "./sinks.ts";
 import { WriterLock } from "./writer-lock.ts";
 
@@ -23,7 +27,7 @@ runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
   const { log, registry, amqp, program } = createService("logger", config, declared, host);
-  const metrics = createLoggerMetrics(registry, config.audit.directory);
+  const metrics = createLoggerMetrics(registry, config.audit.directory, () => countParked(ledger));
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });
@@ -55,6 +59,22 @@ runMain((host) => {
     metrics,
     log,
   });
+  // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
+  const passing = new Publisher({
+    ...amqp,
+    connection: publishing,
+    windowSize: config.prefetch,
+    timeoutMs: CONFIRM_MS,
+  });
+  const decide = createDecide({ publisher: passing, ledger });
+  const passes = new ParkedPasses({ publisher: passing, decide, log });
+  const internal = createInternalServer({
+    ...config.internal,
+    ledger,
+    passes,
+    publisher: passing,
+    log,
+  });
   const consumer = new Consumer({
     ...amqp,
     connection: consuming,
@@ -72,5 +92,15 @@ runMain((host) => {
   ];
 
   // Started left to right, stopped right to left.
-  return program(checks, [lock, ledger, commit, publishing, consuming, publisher, consumer]);
+  return program(checks, [
+    lock,
+    ledger,
+    commit,
+    publishing,
+    consuming,
+    publisher,
+    passing,
+    consumer,
+    internal,
+  ]);
 });

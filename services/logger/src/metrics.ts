@@ -14,6 +14,8 @@ const HELP = {
     "Events that arrived again and already stood in the audit log",
   posthorn_ledger_broken:
     "1 while the ledger is missing, damaged or being built from the audit log",
+  posthorn_parked_deliveries:
+    "Deliveries that rest until a person replays or deletes them, by reason",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
 const SYNC_BUCKETS = [
@@ -23,10 +25,24 @@ const SYNC_BUCKETS = [
 /** What the logger counts. */
 export type LoggerMetrics = ReturnType<typeof createLoggerMetrics>;
 
-/** Creates the logger's metrics in its registry; `directory` is the audit log's. */
-export function createLoggerMetrics(registry: Registry, directory: string) {
+/** Creates the logger's metrics in its registry; `directory` is the audit log's, `parked` tells what is parked. */
+export function createLoggerMetrics(
+  registry: Registry,
+  directory: string,
+  parked: () => { reason: string; count: number }[] = () => [],
+) {
   const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("posthorn_audit_disk_free_bytes", () => freeBytes(directory));
+  sampled("posthorn_audit_disk_free_bytes", async (gauge) => {
+    gauge.set(await freeBytes(directory));
+  });
+  sampled(
+    "posthorn_parked_deliveries",
+    (gauge) => {
+      gauge.reset();
+      for (const { reason, count } of parked()) gauge.set({ reason }, count);
+    },
+    "reason",
+  );
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
     syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),

@@ -55,8 +55,8 @@ export class Consumer implements Component {
   readonly #options: ConsumerOptions;
   readonly #session: Session;
   #live: Live | undefined;
-  #paused = false;
-  #stopping = false;
+  /** Who wants it paused: it consumes again when nobody does. */
+  readonly #holds = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
   #inFlight = 0;
 
@@ -67,7 +67,9 @@ export class Consumer implements Component {
 
   /** Unready while nothing is consumed, unless that was asked for with {@link pause}. */
   readonly check: Check = () =>
-    this.#session.channel || this.#paused ? undefined : { reason: "not consuming", blocks: true };
+    this.#session.channel || this.#holds.size > 0
+      ? undefined
+      : { reason: "not consuming", blocks: true };
 
   start(): void {
     this.#session.start();
@@ -75,21 +77,22 @@ export class Consumer implements Component {
 
   /** Drains: takes nothing more, finishes and settles what is in flight, closes. */
   async stop(signal: AbortSignal): Promise<void> {
-    this.#stopping = true;
-    this.#switchTo(true);
+    this.pause("stopping");
     await inTime(CANCEL_MS, this.#turn);
     while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
     await this.#session.stop();
   }
 
-  /** Takes no further deliveries; what is in flight goes on. */
-  pause(): void {
-    this.#switchTo(true);
+  /** Takes no further deliveries until the same holder resumes; what is in flight goes on. */
+  pause(holder = ""): void {
+    this.#holds.add(holder);
+    this.#adjust();
   }
 
-  /** Consumes again, unless it is stopping. */
-  resume(): void {
-    if (!this.#stopping) this.#switchTo(false);
+  /** Consumes again, when nobody else holds it. */
+  resume(holder = ""): void {
+    this.#holds.delete(holder);
+    this.#adjust();
   }
 
   /** Returns what is in flight to the broker by closing the channel. */
@@ -112,8 +115,7 @@ export class Consumer implements Component {
     await this.#reconcile();
   }
 
-  #switchTo(paused: boolean): void {
-    this.#paused = paused;
+  #adjust(): void {
     const live = this.#live;
     this.#reconcile().catch((error: unknown) => {
       if (!live?.signal.aborted) this.#options.log.warn("consuming not switched", describe(error));
@@ -130,7 +132,7 @@ export class Consumer implements Component {
   async #switch(): Promise<void> {
     const live = this.#live;
     if (!live) return;
-    if (this.#paused) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
+    if (this.#holds.size > 0) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
     else if (live.tags.length === 0) await this.#consume(live);
   }
 

@@ -11,7 +11,7 @@ const BROKERS_OWN = /^(x-(death|first-death|last-death|delivery-count|acquired-c
 
 /** The message for another queue: as it came, less what a broker wrote into it and what cannot be published again. */
 export function copyOf(
-  { body, properties }: Delivery,
+  { body, properties }: Pick<Delivery, "body" | "properties">,
   queue: string,
 ): Publication & { headers: Record<string, unknown> } {
   const headers = Object.entries<unknown>(properties.headers ?? {}).filter(isPlain);

@@ -60,6 +60,16 @@ export class Publisher implements Component {
   readonly check: Check = () =>
     this.#everBuilt ? undefined : { reason: "not publishing yet", blocks: true };
 
+  /** The channel it publishes on, while there is one: what is consumed on it too dies with what is published. */
+  get channel(): ConfirmChannel | undefined {
+    return this.#session.channel;
+  }
+
+  /** Closes its channel, which returns what was consumed on it and not settled; a new one is built. */
+  async renew(): Promise<void> {
+    await this.#session.rebuild();
+  }
+
   start(): void {
     this.#session.start();
   }

@@ -1,0 +1,81 @@
+import { deliveryIdSchema } from "@posthorn/contract";
+import { z } from "zod";
+import type { Ledger } from "./ledger.ts";
+
+const IDS_MAX = 10_000;
+const PAGE_MAX = 1_000;
+const PAGE_DEFAULT = 100;
+
+const filter = {
+  reason: z.string().max(100).optional().describe("Why they were parked, such as `SENDER_REFUSED`"),
+  domain: z.string().max(255).optional().describe("What follows the @ of their recipients"),
+  olderThan: z.coerce.number().min(0).optional().describe("Parked so many seconds ago, or earlier"),
+};
+
+/** Which page of the list is asked for. */
+export const pageSchema = z.strictObject({
+  ...filter,
+  limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT),
+  cursor: z.string().max(200).default("").describe("`next` of the page before"),
+});
+
+/** Which deliveries a pass is for. */
+export const selectionSchema = z.union([
+  z.strictObject({ ids: z.array(deliveryIdSchema).min(1).max(IDS_MAX) }),
+  z.strictObject({ filter: z.strictObject(filter) }),
+  z.strictObject({ all: z.literal(true) }),
+]);
+
+/** One of {@link selectionSchema}. */
+export type Selection = z.output<typeof selectionSchema>;
+type Filter = Extract<Selection, { filter: unknown }>["filter"];
+
+const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR reason = ?1)
+  AND (?2 IS NULL OR recipient LIKE '%@' || ?2) AND time <= ?3`;
+const COUNT = `SELECT count(*) AS count ${PARKED}`;
+const IDS = `SELECT id ${PARKED}`;
+const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
+  possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND time || ' ' || id > ?4 ORDER BY time, id LIMIT ?5`;
+const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
+
+/** A page of what is parked, oldest first, with the number of all. @throws {TransientError} LEDGER_BROKEN */
+export function listParked(
+  ledger: Ledger,
+  { limit, cursor, ...which }: z.output<typeof pageSchema>,
+) {
+  const parked = ledger.rows(PAGE, ...valuesOf(which), cursor, limit);
+  const last = parked.length === limit ? parked.at(-1) : undefined;
+  const next = last ? `${String(last["time"])} ${String(last["delivery"])}` : null;
+  const [total] = ledger.rows(COUNT, ...valuesOf(which));
+  return { parked, next, total: total?.["count"] };
+}
+
+/** Whether a delivery is one of a selection. @throws {TransientError} LEDGER_BROKEN */
+export function selects(ledger: Ledger, selection: Selection): (delivery: string) => boolean {
+  if ("all" in selection) return () => true;
+  const ids =
+    "ids" in selection
+      ? selection.ids
+      : ledger.rows(IDS, ...valuesOf(selection.filter)).map(({ id }) => String(id));
+  const wanted = new Set(ids);
+  return (delivery) => wanted.has(delivery);
+}
+
+/** How many are parked, by reason; none while the ledger is broken. */
+export function countParked(ledger: Ledger): { reason: string; count: number }[] {
+  try {
+    const rows = ledger.rows(BY_REASON);
+    return rows.map(({ reason, count }) => ({ reason: String(reason), count: Number(count) }));
+  } catch {
+    return [];
+  }
+}
+
+function valuesOf({
+  reason,
+  domain,
+  olderThan = 0,
+}: Filter): [string | null, string | null, string] {
+  const before = new Date(Date.now() - olderThan * 1_000).toISOString();
+  return [reason ?? null, domain ?? null, before];
+}

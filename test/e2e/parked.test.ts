@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  allReady,
+  emailNumber,
+  sendMany,
+  startSystem,
+  twice,
+  type Internal,
+  type System,
+} from "../support/system.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let system: System;
+let refusing = true;
+
+beforeEach(async () => {
+  refusing = true;
+  system = await startSystem({
+    env: { MAX_ATTEMPTS: "1" },
+    rule: () => (refusing ? 451 : undefined),
+  });
+  await allReady(system);
+});
+
+afterEach(() => system.stop());
+
+describe("parked mail", () => {
+  it("is listed by page, reason, domain and age, and stays where it is", async () => {
+    await park(30);
+
+    const pages: Internal[] = [];
+    for (let cursor: string | null = ""; cursor !== null; cursor = nextOf(pages))
+      pages.push(
+        await system.internal("GET", `/parked?limit=12&cursor=${encodeURIComponent(cursor)}`),
+      );
+    const listed = pages.flatMap(({ body }) => body["parked"] as { delivery: string }[]);
+
+    expect(new Set(listed.map(({ delivery }) => delivery)).size).toBe(30);
+    expect(pages[0]?.body).toMatchObject({ total: 30 });
+    expect(listed[0]).toMatchObject({
+      reason: "ATTEMPTS_EXHAUSTED",
+      reply: expect.stringContaining("451"),
+    });
+    const totals = [];
+    for (const query of [
+      "reason=CRASHED",
+      "domain=example.com",
+      "domain=elsewhere.example",
+      "olderThan=3600",
+    ])
+      totals.push((await system.internal("GET", `/parked?${query}`)).body["total"]);
+    expect(totals).toEqual([0, 30, 0, 0]);
+    expect(await system.services.logger.metric("posthorn_parked_deliveries")).toBe(30);
+  });
+
+  it("is replayed once each, though the logger is killed in the middle, again and again", async () => {
+    const ids = await park(300);
+    refusing = false;
+
+    for (let kill = 0; kill < 3; kill += 1) {
+      await system.internal("POST", "/parked/replay", { all: true });
+      await sleep(120 + 80 * kill);
+      await system.services.logger.end("SIGKILL");
+      await system.restart("logger");
+      await system.services.logger.ready();
+    }
+    await pass("replay", { all: true });
+
+    await system.audited("email.sent", 300, 30_000);
+    const taken = system.sink.taken.map((mail) => mail.messageId);
+    expect(twice(taken)).toEqual([]);
+    expect(taken.sort()).toEqual(ids.sort());
+    expect((await system.internal("GET", "/parked")).body["total"]).toBe(0);
+  });
+
+  it("is still there, all of it, after passes for something else that were killed", async () => {
+    await park(60);
+
+    for (let kill = 0; kill < 4; kill += 1) {
+      await system.internal("POST", "/parked/delete", { filter: { reason: "CRASHED" } });
+      await sleep(50 * kill);
+      await system.services.logger.end("SIGKILL");
+      await system.restart("logger");
+      await system.services.logger.ready();
+    }
+
+    expect(await pass("delete", { filter: { reason: "CRASHED" } })).toMatchObject({ left: 60 });
+    expect(await pass("delete", { all: true })).toMatchObject({ done: 60, left: 0 });
+    expect((await system.internal("GET", "/parked")).body["total"]).toBe(0);
+    expect(system.audit().filter(({ kind }) => kind === "email.deleted")).toHaveLength(60);
+  });
+
+  it("is replayed one by one: the others stay", async () => {
+    const [first] = await park(5);
+    refusing = false;
+
+    expect(await pass("replay", { ids: [`${String(first)}.0.0`] })).toMatchObject({
+      done: 1,
+      left: 4,
+    });
+
+    const [sent] = await system.audited("email.sent", 1);
+    expect(sent).toMatchObject({ delivery: `${String(first)}.0.1`, possibleDuplicate: false });
+    const { body } = await system.internal("GET", "/parked");
+    expect(body["total"]).toBe(4);
+  });
+
+  it.each([
+    ["POST", "/parked/replay", {}, 422, "REQUEST_INVALID"],
+    ["POST", "/parked/replay", { ids: ["nonsense"] }, 422, "REQUEST_INVALID"],
+    ["GET", "/parked?limit=0", undefined, 422, "REQUEST_INVALID"],
+    ["GET", "/nowhere", undefined, 404, "ROUTE_UNKNOWN"],
+  ] as const)("answers %s %s %j with %d %s", async (method, path, body, status, code) => {
+    expect(await system.internal(method, path, body)).toMatchObject({ status, body: { code } });
+  });
+
+  it("takes one pass at a time, and nobody without the token", async () => {
+    await park(20);
+    const begun = await Promise.all([
+      system.internal("POST", "/parked/replay", { filter: { reason: "CRASHED" } }),
+      system.internal("POST", "/parked/replay", { filter: { reason: "CRASHED" } }),
+    ]);
+    const port = await system.services.logger.port("internal port listens");
+    const response = await fetch(`http://127.0.0.1:${port}/parked`);
+
+    expect(begun.map(({ status }) => status).sort()).toEqual([202, 409]);
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ code: "TOKEN_INVALID" });
+  });
+});
+
+describe("the brake", () => {
+  it("stops sending, outlives restarts, and lets go", async () => {
+    refusing = false;
+    expect((await system.internal("POST", "/pause")).body).toEqual({ paused: true });
+    const paused = async (count: number) =>
+      waitFor(
+        "the brake",
+        async () => (await system.services.emailer.metric("posthorn_paused")) === count,
+      );
+    await paused(1);
+
+    await system.send(emailNumber(1));
+    await system.services.emailer.end("SIGTERM");
+    await system.restart("emailer");
+    await paused(1);
+    await sleep(1_000);
+
+    expect(system.sink.taken).toEqual([]);
+    const readiness = await fetch(`${system.services.emailer.admin}/readyz`);
+    expect(readiness.status).toBe(200);
+    expect(await readiness.json()).toMatchObject({ reasons: ["paused by an operator"] });
+    await system.internal("POST", "/resume");
+    await system.audited("email.sent", 1);
+    expect((await system.internal("GET", "/pause")).body).toEqual({ paused: false });
+  });
+});
+
+/** Sends so many and waits until each is parked; resolves to the ids of the emails. */
+async function park(count: number): Promise<string[]> {
+  const answers = await sendMany(system, count, 8);
+  await system.audited("email.parked", count, 30_000);
+  const total = async () => (await system.internal("GET", "/parked?limit=1")).body["total"];
+  await waitFor("the list", async () => (await total()) === count);
+  return answers.map(({ id }) => String(id));
+}
+
+/** Where the list goes on after its last page, or null. */
+function nextOf(pages: readonly Internal[]): string | null {
+  return pages.at(-1)?.body["next"] as string | null;
+}
+
+/** Makes a pass and resolves to its end. */
+async function pass(action: string, selection: object): Promise<unknown> {
+  expect(await system.internal("POST", `/parked/${action}`, selection)).toMatchObject({
+    status: 202,
+  });
+  const progress = async () => (await system.internal("GET", "/parked/pass")).body;
+  return waitFor(
+    "the pass",
+    async () => {
+      const now = await progress();
+      return now["state"] === "running" ? undefined : now;
+    },
+    30_000,
+  );
+}
