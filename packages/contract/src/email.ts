@@ -53,6 +53,10 @@ export const emailSchema = z.object({
   toaddr: recipientsSchema,
   subject: subjectSchema,
   body: bodySchema,
+  expiresAt: z.iso
+    .datetime({ offset: true, error: "must be a time such as 2026-11-23T18:00:00Z" })
+    .optional()
+    .describe("It is not sent after this, but parked"),
 });
 
 /** An accepted email. */

@@ -44,7 +44,8 @@ export function readEmail({ body, properties }: Message): EmailMessage {
   if (ours && type !== EMAIL_TYPE) return newer(String(type));
   const email = parse(body, emailSchema);
   if ("kind" in email) return email;
-  if (!ours) return { kind: "foreign", email: email.value };
+  const { toaddr, subject, body: text } = email.value;
+  if (!ours) return { kind: "foreign", email: { toaddr, subject, body: text } };
   if (!delivery) return { kind: "email", id: messageId as string, email: email.value };
   return { kind: "delivery", id: delivery, email: email.value };
 }

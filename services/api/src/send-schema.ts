@@ -3,7 +3,7 @@ import { z } from "zod";
 
 /** The body of `POST /send`: the contract's email, and nothing else. */
 export function createSendSchema(bodyMaxBytes: number) {
-  const { toaddr, subject, body } = emailSchema.shape;
+  const { toaddr, subject, body, expiresAt } = emailSchema.shape;
   return z.strictObject({
     toaddr: toaddr.superRefine((given, context) => {
       recipientsOf({ toaddr: given }).forEach((address, index, all) => {
@@ -13,6 +13,10 @@ export function createSendSchema(bodyMaxBytes: number) {
       });
     }),
     subject,
+    expiresAt: expiresAt.refine(
+      (time) => !(Date.parse(time ?? "") <= Date.now()),
+      "must be in the future",
+    ),
     body: body
       .refine((text) => Buffer.byteLength(text) <= bodyMaxBytes, {
         message: `must not be longer than ${bodyMaxBytes} bytes`,

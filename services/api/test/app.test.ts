@@ -97,6 +97,16 @@ describe("POST /send", () => {
     ["null", { ...EMAIL, subject: null }, [["subject", "must be a JSON string"]]],
     ["a number", { ...EMAIL, body: 1 }, [["body", "must be a JSON string"]]],
     ["an unknown field", { ...EMAIL, bcc: "a@b.c" }, [["bcc", "is not a known field"]]],
+    [
+      "an expiry that has passed",
+      { ...EMAIL, expiresAt: "2026-01-01T00:00:00Z" },
+      [["expiresAt", "must be in the future"]],
+    ],
+    [
+      "an expiry that is no time",
+      { ...EMAIL, expiresAt: "tomorrow" },
+      [["expiresAt", "must be a time such as 2026-11-23T18:00:00Z"]],
+    ],
     ["no recipient", { ...EMAIL, toaddr: [] }, [["toaddr", "must have a recipient"]]],
     [
       "an address that is a number",

@@ -31,6 +31,8 @@ import { createSuspects } from "./suspects.ts";
 const CRASHES_MAX = 20;
 /** From here on a delivery is suspected of killing emailers, and handled alone. */
 const CRASHES_SUSPECT = 3;
+/** The longest that a timer can wait; a relay is not waited for so long. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 /** Deliveries whose settlement is remembered: several times what can be in flight. */
 const REMEMBERED = 10_000;
 
@@ -126,8 +128,31 @@ async function deliver(
   const known = isPristine(attempt) ? attempt : await settleDoubt(attempt, options);
   if (known === "ended") return "ack";
   const mail = toMail(id.email, email, recipient, options.sender);
-  const result = await options.send(mail, delivery.signal);
-  return conclude(known, mail, result, options);
+  const expired = expiryOf(email);
+  const result = await unlessExpired(expired, (signal) => options.send(mail, signal), delivery);
+  if (result) return conclude(known, mail, result, options);
+  const reply = `Not sent before ${String(email.expiresAt)}`;
+  return park(known, { reason: "EXPIRED", reply, mail }, options);
+}
+
+/** Aborts when an email is not to be sent any more. */
+function expiryOf({ expiresAt }: Email): AbortSignal | undefined {
+  if (expiresAt === undefined) return undefined;
+  const left = Date.parse(expiresAt) - Date.now();
+  return left <= 0 ? AbortSignal.abort() : AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
+}
+
+/** What was handed to the relay in time is concluded, however long its answer takes. */
+async function unlessExpired<T>(
+  expired: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+  { signal }: Delivery,
+): Promise<T | undefined> {
+  if (!expired) return work(signal);
+  return work(AbortSignal.any([signal, expired])).catch((error: unknown) => {
+    if (error !== expired.reason) throw error;
+    return undefined;
+  });
 }
 
 /** Whether nothing can have become of it yet: it was in nobody's hands before. */

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Log, Publication, Publisher } from "@posthorn/chassis";
 import type { Answer } from "@posthorn/contract";
@@ -8,11 +9,16 @@ import { createEmailerMetrics } from "../src/metrics.ts";
 
 const email = { toaddr: "a@example.com", subject: "s", body: "b" };
 
-function delivery(messageId: string, type?: string, redelivered = false): Delivery {
+function delivery(
+  messageId: string,
+  type?: string,
+  redelivered = false,
+  more: object = {},
+): Delivery {
   return {
     queue: "emailer",
     exchange: "emails",
-    body: Buffer.from(JSON.stringify(email)),
+    body: Buffer.from(JSON.stringify({ ...email, ...more })),
     properties: { messageId, type, headers: {} } as unknown as Delivery["properties"],
     redelivered,
     brokerVersion: "4.3.6",
@@ -22,7 +28,7 @@ function delivery(messageId: string, type?: string, redelivered = false): Delive
 
 type Known = Pick<Answer, "last"> & Partial<Answer>;
 
-function setUp(known?: Known) {
+function setUp(known?: Known, relay = () => Promise.resolve()) {
   const published: Publication[] = [];
   const sent: string[] = [];
   const recorded: unknown[] = [];
@@ -45,9 +51,11 @@ function setUp(known?: Known) {
       const answer = { delivery: id, whole: true, possibleDuplicate: false };
       return Promise.resolve(known && { ...answer, ...known });
     },
-    send: (mail) => {
+    send: async (mail, signal) => {
+      await relay();
+      signal.throwIfAborted();
       sent.push(mail.envelope.to);
-      return Promise.resolve({ verdict: "sent", reply: "250 ok", relay: "relay.example" });
+      return { verdict: "sent", reply: "250 ok", relay: "relay.example" };
     },
     metrics: createEmailerMetrics(new Registry()),
     log,
@@ -143,5 +151,32 @@ describe("the guard", () => {
 
     expect(asked).toEqual([`${id}.0.0`]);
     expect(recorded).toEqual([["email.sent", true]]);
+  });
+});
+
+describe("an email that expires", () => {
+  const inSeconds = (seconds: number) => ({
+    expiresAt: new Date(Date.now() + seconds * 1_000).toISOString(),
+  });
+
+  it.each([
+    ["expired before it came", inSeconds(-1), () => Promise.resolve()],
+    ["expires while it waits for a relay", inSeconds(0.1), () => sleep(300)],
+  ])("is parked and never sent when it %s", async (_, expiry, relay) => {
+    const { handle, sent, recorded, published } = setUp(undefined, relay);
+
+    expect(await handle(delivery(randomUUIDv7(), "email.v1", false, expiry))).toBe("ack");
+
+    expect(sent).toEqual([]);
+    expect(recorded).toEqual([["email.parked", false]]);
+    expect(published).toMatchObject([{ headers: { "x-parked-reason": "EXPIRED" } }]);
+  });
+
+  it("is sent in time", async () => {
+    const { handle, sent } = setUp();
+
+    await handle(delivery(randomUUIDv7(), "email.v1", false, inSeconds(60)));
+
+    expect(sent).toHaveLength(1);
   });
 });
