@@ -20,6 +20,7 @@ import { createApiMetrics } from "../services/api/src/metrics.ts";
 import { PROBLEMS } from "../services/api/src/problem.ts";
 import { variables as emailerVariables } from "../services/emailer/src/config.ts";
 import { createEmailerMetrics } from "../services/emailer/src/metrics.ts";
+import { relayOptions } from "../services/emailer/src/relay-url.ts";
 import { variables as loggerVariables } from "../services/logger/src/config.ts";
 import { createLoggerMetrics } from "../services/logger/src/metrics.ts";
 
@@ -63,6 +64,24 @@ ends with status 78; values are never printed. An empty variable counts as absen
 also stand in a file that \`<NAME>_FILE\` names.
 
 ${sections.join("\n\n")}
+
+## Relays
+
+\`SMTP_URLS\` names the emailer's relays in order of preference: each mail goes to the first that is well. A URL is
+\`smtps://\` (TLS from the start) or \`smtp://\` (STARTTLS), with user and password percent-encoded, commas too, and
+these options after a \`?\`, joined by \`&\`:
+
+| option | value | default | meaning |
+| --- | --- | --- | --- |
+${Object.entries<z.ZodType>(relayOptions.shape)
+  .map(([option, schema]) => variableRow(option, schema))
+  .join("\n")}
+
+Without \`tls\`, STARTTLS and a good certificate are required where there is a \`ca\`, or a password that does not go
+over loopback; elsewhere TLS is opportunistic. User and password are read again at each connect, from the
+\`passwordFile\` or \`SMTP_URLS_FILE\`; whatever else changes needs a restart. No second (or minute) at a relay ever
+sees more mails than the \`rate\`; no more deliveries are taken from the broker than pass in ten minutes. \`connections\`
+and \`rate\` hold for each emailer: with three of them, give each a third.
 `;
 }
 

@@ -20,7 +20,7 @@ describe("a relay that is down", () => {
     await allReady(system);
     await system.sink.close();
 
-    await sendMany(system, 300, 8);
+    await sendMany(system, 2_000, 8);
     await waitFor("the reason", async () =>
       (await (await fetch(`${system.services.emailer.admin}/readyz`)).text()).includes("relay"),
     );
@@ -31,7 +31,7 @@ describe("a relay that is down", () => {
     const { taken } = second;
     await waitFor("the first mail", () => taken.length > 0);
     expect(Date.now() - back).toBeLessThan(10_000);
-    const sent = await system.audited("email.sent", 300);
+    const sent = await system.audited("email.sent", 2_000);
 
     expect(sent.filter((line) => line.attempt !== 1)).toEqual([]);
     expect(

@@ -24,16 +24,25 @@ export interface SmtpSink {
   close(): Promise<void>;
 }
 
-/** Starts a sink on loopback. `delayMs` is how long it takes over each message. */
+/** Starts a sink on loopback. `delayMs` is how long it takes over each message; with a `password` it asks for that. */
 export async function startSink({
   rule = () => undefined,
   delayMs = 0,
   port = 0,
-}: { rule?: Rule; delayMs?: number; port?: number } = {}): Promise<SmtpSink> {
+  password,
+}: {
+  rule?: Rule;
+  delayMs?: number;
+  port?: number;
+  password?: string;
+} = {}): Promise<SmtpSink> {
   const taken: Taken[] = [];
   const offered = new Set<string>();
   const server = new SMTPServer({
-    disabledCommands: ["AUTH", "STARTTLS"],
+    disabledCommands: password === undefined ? ["AUTH", "STARTTLS"] : ["STARTTLS"],
+    allowInsecureAuth: true,
+    onAuth: ({ username, password: shown }, _session, done) =>
+      done(shown === password ? null : new Error("wrong password"), { user: username }),
     disableReverseLookup: true,
     onRcptTo({ address }, _session, done) {
       offered.add(address);

@@ -77,7 +77,7 @@ export async function startSystem({
   const common = { AMQP_URL: vhost, SHUTDOWN_DEADLINE_MS: "15000", RETRY_LADDER: "1s,2s", ...env };
   const environments: Record<Name, Record<string, string>> = {
     api: { ...common, HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", API_ANONYMOUS: "true" },
-    emailer: { ...common, SMTP_URLS: sink.url, MAIL_FROM: "Posthorn <post@horn.example>" },
+    emailer: { SMTP_URLS: sink.url, ...common, MAIL_FROM: "Posthorn <post@horn.example>" },
     logger: {
       ...common,
       AUDIT_DIR: dir,

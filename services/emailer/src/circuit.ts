@@ -1,68 +1,109 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate } from "node:timers/promises";
 
-const FIRST_DELAY_MS = 1_000;
-/** A relay that is back is noticed within this. */
-const LAST_DELAY_MS = 5_000;
-/** A relay that asks us to slow down is left alone for longer and longer, up to this. */
-const LAST_THROTTLED_DELAY_MS = 60_000;
+/** The pauses double up to so many of the first: a relay that is back is noticed within the last one. */
+const PAUSES_MAX = 4;
+/** A relay that asks us to slow down is left alone for longer. */
+const PAUSES_MAX_THROTTLED = 10;
+
+/** Why a relay is in trouble. */
+export interface Trouble {
+  /** For logs and readiness. */
+  reason: string;
+  /** Whether it asked us to slow down. */
+  throttled: boolean;
+}
 
 /** Options of {@link Circuit}. */
 export interface CircuitOptions {
-  /** Tries the relay; resolves to the reason that it is still in trouble, or to undefined. */
-  probe: () => Promise<string | undefined>;
-  onOpen: (reason: string) => void;
-  onClose: () => void;
+  /** The first pause before a probe. */
+  pauseMs: number;
+  /** Tries the relay; resolves to its trouble, or to undefined. */
+  probe: () => Promise<Trouble | undefined>;
+  /** Called when it opens, with the reason, and when it closes. */
+  onSwitch: (reason?: string) => void;
+  /** Called when a probe succeeded: one mail may go, and its fate says whether the circuit closes. */
+  onTurn: () => void;
 }
 
-/** Per relay: closed while it works; open from its first trouble until a probe succeeds. */
+/** Per relay: closed while it works; open from its first trouble until a mail went through. */
 export class Circuit {
   readonly #options: CircuitOptions;
-  #reason: string | undefined;
-  #closing: Promise<void> = Promise.resolve();
-  #delay = FIRST_DELAY_MS;
-  readonly #ending = new AbortController();
+  #trouble: Trouble | undefined;
+  #turn = false;
+  #pause: number;
+  #closedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
 
   constructor(options: CircuitOptions) {
     this.#options = options;
+    this.#pause = options.pauseMs;
   }
 
   /** Why it is open; undefined while it is closed. */
   get reason(): string | undefined {
-    return this.#reason;
+    return this.#trouble?.reason;
   }
 
-  /** Opens it, unless it is open already. Throttled: the relay asked for less. */
-  open(reason: string, throttled: boolean): void {
-    if (this.#reason !== undefined || this.#ending.signal.aborted) return;
-    this.#reason = reason;
-    this.#options.onOpen(reason);
-    this.#closing = this.#probeUntilWell(throttled ? LAST_THROTTLED_DELAY_MS : LAST_DELAY_MS);
-    this.#closing.catch(() => undefined);
+  /** Whether a mail may go to the relay: any while it is closed, one after each probe that succeeded while it is open. */
+  admits(): boolean {
+    if (this.#trouble === undefined) return true;
+    const turn = this.#turn;
+    this.#turn = false;
+    return turn;
   }
 
-  /** Resolves when it is closed. @throws {Error} AbortError when the emailer stops */
-  async closed(): Promise<void> {
-    while (this.#reason !== undefined) await this.#closing;
-    this.#ending.signal.throwIfAborted();
+  /** Opens it, or says why it stays open. Resolves to whether it was closed. */
+  open(trouble: Trouble): boolean {
+    if (this.#ended) return false;
+    const wasClosed = this.#trouble === undefined;
+    this.#trouble = trouble;
+    if (!wasClosed) return false;
+    // Trouble that comes back sooner than the last pause was long goes on where that one ended.
+    if (Date.now() - this.#closedAt > this.#pause) this.#pause = this.#options.pauseMs;
+    this.#probeLater(trouble);
+    this.#options.onSwitch(trouble.reason);
+    return true;
   }
 
-  /** A mail was taken: the next trouble starts with a short pause again. */
-  succeeded(): void {
-    this.#delay = FIRST_DELAY_MS;
+  /** Closes it: mail flows. */
+  close(): void {
+    if (this.#trouble === undefined) return;
+    clearTimeout(this.#timer);
+    this.#trouble = undefined;
+    this.#turn = false;
+    this.#closedAt = Date.now();
+    this.#options.onSwitch();
   }
 
-  /** Lets nobody wait any longer. */
+  /** Probes no more. */
   end(): void {
-    this.#ending.abort();
+    this.#ended = true;
+    clearTimeout(this.#timer);
   }
 
-  async #probeUntilWell(longest: number): Promise<void> {
-    const signal = this.#ending.signal;
-    while (this.#reason !== undefined) {
-      await sleep(Math.min(this.#delay, longest), undefined, { signal });
-      this.#delay = Math.min(this.#delay * 2, longest);
-      this.#reason = await this.#options.probe();
+  /** n.b. a probe that a stalling relay leaves without an answer does not put off the next. */
+  #probeLater({ throttled }: Trouble): void {
+    const longest = this.#options.pauseMs * (throttled ? PAUSES_MAX_THROTTLED : PAUSES_MAX);
+    const pause = Math.min(this.#pause, longest);
+    this.#pause = Math.min(pause * 2, longest);
+    this.#timer = setTimeout(() => {
+      if (this.#trouble) this.#probeLater(this.#trouble);
+      void this.#probe();
+    }, pause);
+  }
+
+  async #probe(): Promise<void> {
+    const trouble = await this.#options.probe();
+    if (this.#trouble === undefined || this.#ended) return;
+    if (trouble) {
+      this.#trouble = trouble;
+      return;
     }
-    this.#options.onClose();
+    this.#turn = true;
+    this.#options.onTurn();
+    await setImmediate();
+    // Nobody waits that could take it.
+    if (this.admits()) this.close();
   }
 }

@@ -2,11 +2,15 @@
 export interface Fault {
   /** nodemailer's code, such as ECONNECTION. */
   code: string;
+  /** The system's own, such as ECONNREFUSED or DEPTH_ZERO_SELF_SIGNED_CERT, where it gave one. */
+  cause?: string;
   /** The phase: CONN, EHLO, STARTTLS, AUTH …, MAIL FROM, RCPT TO, DATA (the final dot too), API. */
   command: string;
   /** The relay's reply code (RFC 5321 §4.2) and whole reply, where it gave one. */
   responseCode?: number;
   response?: string;
+  /** Whether MAIL was sent: what comes before has nothing to do with the mail. */
+  begun: boolean;
   /** Whether the whole body was handed to the connection, so that the final dot may have reached the relay. */
   bodyRead: boolean;
 }
@@ -17,6 +21,9 @@ export interface Fault {
  * `relay` the relay's own (no attempt consumed), `ambiguous` nobody knows whether it was taken.
  */
 export type Verdict = "deferred" | "failed" | "sender-refused" | "relay" | "ambiguous";
+
+/** The code of what has none. */
+export const UNKNOWN = "UNKNOWN";
 
 const OPENING = /^(CONN|EHLO|HELO|LHLO|STARTTLS|AUTH|QUIT|RSET)/;
 /** nodemailer's codes for what is the message's own fault, found out before the relay was asked. */
@@ -35,6 +42,8 @@ const AUTHENTICATION = new Set([530, 534, 535, 538]);
 const CLOSING = 421;
 /** RFC 5321 §4.2.2: bad sequence of commands; the session's trouble, gone on another connection. */
 const BAD_SEQUENCE = 503;
+/** RFC 3463 §3.8: an enhanced status of security or policy, for now. */
+const POLICY = /^4\d\d[ -]4\.7\./;
 
 /** Says whose trouble a fault is. Total: every fault has exactly one verdict. */
 export function classify(fault: Fault): Verdict {
@@ -45,15 +54,43 @@ export function classify(fault: Fault): Verdict {
   }
   if (code === "EAUTH" || code === "EPROTOCOL" || code === "ETLS") return "relay";
   if (responseCode < 500 || responseCode === BAD_SEQUENCE)
-    return isThrottled(fault) ? "relay" : "deferred";
+    return command === "MAIL FROM" && isThrottled(fault) ? "relay" : "deferred";
   return command === "MAIL FROM" ? "sender-refused" : "failed";
 }
 
-/** Whether the relay asks us to slow down: 421, or an enhanced status of 4.7.x (RFC 3463 §3.8) to the sender. */
-export function isThrottled({ responseCode, response, command }: Fault): boolean {
-  return (
-    responseCode === CLOSING || (command === "MAIL FROM" && /^4\d\d[ -]4\.7\./.test(response ?? ""))
-  );
+/** Whether the relay asks us to slow down: 421, or 4.7.x anywhere but at RCPT, where it is greylisting. */
+export function isThrottled({ responseCode, response = "", command }: Fault): boolean {
+  return responseCode === CLOSING || (command !== "RCPT TO" && POLICY.test(response));
+}
+
+/** Whether the relay refuses our user or password, or there is none to show: an operator's trouble. */
+export function isAuthRefused({ code, command, responseCode }: Fault): boolean {
+  if (responseCode === undefined) return code === "EAUTH";
+  return AUTHENTICATION.has(responseCode) || (command.startsWith("AUTH") && responseCode >= 500);
+}
+
+/**
+ * Whether a relay's trouble may be one mail's: the connection broke, or was closed after MAIL, where recipients come in;
+ * or it came to nothing for a reason that nodemailer does not know.
+ */
+export function isOfOneMail({ code, begun, responseCode, command }: Fault): boolean {
+  if (responseCode === undefined) return begun || code === UNKNOWN;
+  return command === "RCPT TO" || command === "DATA";
+}
+
+/** A fault in a few words for logs and readiness: a relay's text may quote a recipient, so it is not among them. */
+export function explainBriefly(fault: Fault): string {
+  const { responseCode, code, cause, command, begun, bodyRead } = fault;
+  // n.b. nodemailer calls every lost connection CONN.
+  const lost = responseCode === undefined && begun;
+  const known = lost ? (bodyRead ? "the final dot" : "MAIL, RCPT or DATA") : command;
+  const what = `${responseCode ?? cause ?? code} at ${known || "connect"}`;
+  return isAuthRefused(fault) ? `authentication refused, ${what}` : what;
+}
+
+/** The relay's reply, or a fault in a few words. */
+export function explain(fault: Fault): string {
+  return fault.response ?? explainBriefly(fault);
 }
 
 function withoutReply(fault: Fault): Verdict {

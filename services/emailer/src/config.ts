@@ -2,18 +2,21 @@ import { hostname } from "node:os";
 import {
   commonConfig,
   commonVariables,
-  hasReadableCredentials,
   integer,
   milliseconds,
   readEnv,
   SECRET,
+  secretReader,
   type Env,
 } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
 import { isSender, addressOf } from "./mail.ts";
+import { credentialsNow, relayUrls, type RelayUrl } from "./relay-url.ts";
 
 const RUNGS_MAX = 16;
+/** Well below the half hour after which RabbitMQ takes back what was not settled (its `consumer_timeout`). */
+const HELD_MS = 600_000;
 
 /** The emailer's variables. */
 export const variables = z.object({
@@ -58,27 +61,35 @@ export const variables = z.object({
     .describe("The rungs' waiting times; the last one repeats"),
   SMTP_CONNECTIONS: integer(1, 1_000)
     .default(10)
-    .describe("Most connections to the relay at a time"),
-  SMTP_URLS: z
-    .string()
-    .refine((text) => text.split(",").every(isRelayUrl), "must be smtp:// or smtps:// URLs")
-    .refine((text) => !text.includes(","), "must be one URL: several relays are not supported yet")
-    .meta({
-      ...SECRET,
-      description: "The relay, such as `smtp://user:password@relay.example:587`",
-    }),
+    .describe("Most connections to a relay at a time, where its URL does not say"),
+  SMTP_URLS: relayUrls.meta({
+    ...SECRET,
+    form: "URLs, separated by commas",
+    description:
+      "The relays in order of preference, such as `smtp://user@relay.example:587?passwordFile=/run/secrets/smtp`",
+  }),
 });
 
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
+  const urls = secretReader(env, "SMTP_URLS");
+  const relays = v.SMTP_URLS.map((relay, index) => ({
+    ...relay,
+    connections: relay.connections ?? v.SMTP_CONNECTIONS,
+    ehloName: v.EHLO_NAME,
+    name: nameOf(relay, v.SMTP_URLS.slice(0, index)),
+    ...(relay.user && {
+      credentials: () => credentialsNow(urls().split(",")[index] ?? "", relay),
+    }),
+  }));
   return {
     ...commonConfig(v, env),
-    prefetch: v.PREFETCH,
+    prefetch: Math.min(v.PREFETCH, ...relays.map(mailsHeldAtMost)),
     guardWaitMs: v.GUARD_WAIT_MS,
     ladder: { seconds: v.RETRY_LADDER, maxAttempts: v.MAX_ATTEMPTS, onAmbiguous: v.ON_AMBIGUOUS },
     mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? addressOf(v.MAIL_FROM) },
-    relay: { url: v.SMTP_URLS, connections: v.SMTP_CONNECTIONS, ehloName: v.EHLO_NAME },
+    relays,
   } as const;
 }
 
@@ -94,8 +105,13 @@ function isLadder(seconds: readonly number[]): boolean {
   return rising && seconds.length <= RUNGS_MAX;
 }
 
-function isRelayUrl(text: string): boolean {
-  const url = URL.parse(text.trim());
-  if (url === null || !/^smtps?:$/.test(url.protocol)) return false;
-  return url.hostname !== "" && hasReadableCredentials(text);
+/** Two accounts at one relay are told apart by number. */
+function nameOf({ name }: RelayUrl, before: readonly RelayUrl[]): string {
+  const same = before.filter((other) => other.name === name).length;
+  return same === 0 ? name : `${name}#${same + 1}`;
+}
+
+/** What a relay's rate does not let through in time the broker would take back, and count as a crash. */
+function mailsHeldAtMost({ rate }: RelayUrl): number {
+  return rate === undefined ? Infinity : Math.ceil((rate.mails / rate.periodMs) * HELD_MS);
 }

@@ -1,22 +1,43 @@
+import { inTime } from "@posthorn/chassis";
+
 /** Lets at most so many in at a time; the others wait in the order of their coming. */
 export class Gate {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  #left = 0;
+  readonly #waiting: ((entered: boolean) => void)[] = [];
 
   constructor(places: number) {
     this.#free = places;
   }
 
-  /** Does the work when there is a place. */
-  async through<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#free -= 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
+  /** Resolves to true when there is a place, to false when those who wait are sent away. */
+  enter(): Promise<boolean> {
+    if (this.#free === 0) return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#free -= 1;
+    return Promise.resolve(true);
+  }
+
+  /** The same, but resolves to undefined when nobody leaves for so long. */
+  async enterUnlessStuck(patienceMs: number): Promise<boolean | undefined> {
+    const entering = this.enter();
+    for (let before = -1; before !== this.#left;) {
+      before = this.#left;
+      if (await inTime(patienceMs, entering)) return entering;
     }
+    void entering.then((entered) => entered && this.leave());
+    return undefined;
+  }
+
+  /** Gives a place back. */
+  leave(): void {
+    this.#left += 1;
+    const next = this.#waiting.shift();
+    if (next) next(true);
+    else this.#free += 1;
+  }
+
+  /** Sends away those who wait. */
+  clear(): void {
+    for (const sendAway of this.#waiting.splice(0)) sendAway(false);
   }
 }

@@ -1,18 +1,25 @@
-import nodemailer, { type SMTPPoolOptions } from "nodemailer";
-import type { Fault } from "./classify.ts";
+import type { Readable } from "node:stream";
+import nodemailer from "nodemailer";
+import SMTPPool from "nodemailer/lib/smtp-pool";
+import { UNKNOWN, type Fault } from "./classify.ts";
 import type { Mail } from "./mail.ts";
 
-const CONNECTION_MS = 15_000;
-const GREETING_MS = 15_000;
-/** RFC 5321 §4.5.3.2.6 asks for ten minutes after the final dot; giving up earlier widens the duplicate window. */
-const SOCKET_MS = 600_000;
-
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+/** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
+const CONNECT_MS = 60_000;
 
 /** How to reach a relay. */
 export interface RelayOptions {
-  /** `smtp://` (STARTTLS where the relay offers it) or `smtps://`. */
-  url: string;
+  host: string;
+  port: number;
+  /** From the start, by STARTTLS or not at all, or by STARTTLS where the relay offers it. */
+  tls: "implicit" | "required" | "opportunistic";
+  /** Whether the relay's certificate must be good. */
+  verified: boolean;
+  /** Gives the certificates that it is checked against as they are now; the public ones by default. */
+  ca?: () => string | undefined;
+  /** Gives user and password as they are now. n.b. it must not throw. */
+  credentials?: () => { user: string; pass: string };
+  /** Most connections at a time. */
   connections: number;
   ehloName: string;
 }
@@ -22,77 +29,131 @@ export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault
 
 /** Hands mails to one relay over a pool of connections. */
 export interface MailTransport {
-  send(mail: Mail): Promise<Sent>;
+  /** `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body. */
+  send(mail: Mail, patienceMs: number): Promise<Sent>;
   /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
-  probe(): Promise<Fault | undefined>;
+  probe(patienceMs: number): Promise<Fault | undefined>;
+  /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
+  renew(): void;
   close(): void;
 }
 
-/** Creates a transport; it connects when there is something to send. */
-export function createMailTransport(options: RelayOptions): MailTransport {
-  const pool = createPool(options);
+/** Creates a transport; it connects when there is something to send. `finalMs`: how long it waits for the final reply. */
+export function createMailTransport(options: RelayOptions, finalMs: number): MailTransport {
+  let pool = createPool(options, finalMs);
   return {
-    async send(mail) {
-      let bodyRead = false;
-      const onBodyRead = () => (bodyRead = true);
+    async send(mail, patienceMs) {
+      const progress = new Progress(patienceMs);
+      const { signal } = progress;
       const textEncoding = "quoted-printable" as const;
-      const options = { ...mail, to: [...mail.to], textEncoding, onBodyRead };
       try {
-        const { response } = await pool.sendMail(options);
+        const content = { ...mail, to: [...mail.to], textEncoding, signal, progress };
+        const { response } = await pool.sendMail(content);
         return { taken: true, reply: response };
       } catch (error) {
-        return { taken: false, fault: toFault(error, bodyRead) };
+        return { taken: false, fault: toFault(error, progress) };
+      } finally {
+        progress.end();
       }
     },
-    async probe() {
-      const failed = (error: unknown) => toFault(error, false);
-      return pool.verify().then(() => undefined, failed);
+    async probe(patienceMs) {
+      const prober = createPool(options, patienceMs);
+      const failed = (error: unknown) => toFault(error, { begun: false, bodyRead: false });
+      return prober.verify().then(() => undefined, failed);
+    },
+    renew() {
+      pool.close();
+      pool = createPool(options, finalMs);
     },
     close: () => pool.close({ force: true }),
   };
 }
 
-function createPool({ url, connections, ehloName }: RelayOptions) {
-  const { protocol, hostname, port, username, password } = new URL(url);
-  const auth = { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
-  const options: SMTPPoolOptions & { pool: true } = {
-    pool: true,
-    host: hostname.replace(/^\[|\]$/g, ""),
-    port: Number(port || (protocol === "smtps:" ? 465 : 587)),
-    secure: protocol === "smtps:",
-    ...(username ? { auth } : {}),
-    // RFC 7435: encryption with an unknown peer beats none; a password goes only to a verified one, or over loopback.
-    requireTLS: username !== "" && !LOOPBACK.test(hostname),
-    tls: { rejectUnauthorized: username !== "" || protocol === "smtps:" },
-    name: ehloName,
+/** How far a mail has come, which only its stream tells: every lost connection has the same error. */
+class Progress {
+  /** Whether MAIL was sent: the stream is made just before. */
+  begun = false;
+  /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
+  bodyRead = false;
+  readonly #patience = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(patienceMs: number) {
+    this.#timer = setTimeout(() => this.#patience.abort(), patienceMs);
+  }
+
+  /** Aborts when the relay does not ask for the body in time; once it has, waiting for the final reply is its right. */
+  get signal(): AbortSignal {
+    return this.#patience.signal;
+  }
+
+  watch(body: Readable): Readable {
+    this.begun = true;
+    this.#timer.refresh();
+    return body.once("resume", () => this.end()).once("end", () => (this.bodyRead = true));
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+function createPool(relay: RelayOptions, socketTimeout: number) {
+  const { tls, verified, ca, credentials, connections } = relay;
+  const smtp = new SMTPPool({
+    host: relay.host,
+    port: relay.port,
+    secure: tls === "implicit",
+    requireTLS: tls === "required",
+    opportunisticTLS: tls === "opportunistic",
+    // n.b. without it a relay that does not offer AUTH gets the mail from a stranger, and refuses it for good.
+    forceAuth: credentials !== undefined,
+    name: relay.ehloName,
     maxConnections: connections,
     maxMessages: Number.MAX_SAFE_INTEGER,
     maxRequeues: 1,
-    connectionTimeout: CONNECTION_MS,
-    greetingTimeout: GREETING_MS,
-    socketTimeout: SOCKET_MS,
+    socketTimeout,
+    connectionTimeout: Math.min(socketTimeout, CONNECT_MS),
+    greetingTimeout: Math.min(socketTimeout, CONNECT_MS),
+  });
+  // n.b. the pool copies its options once, and reads these at each connect: so what rotates is fresh.
+  smtp.options.tls = {
+    rejectUnauthorized: verified,
+    get ca() {
+      return ca?.();
+    },
+  };
+  if (credentials)
+    smtp.options.auth = {
+      get user() {
+        return credentials().user;
+      },
+      get pass() {
+        return credentials().pass;
+      },
+    };
+  const pool = nodemailer.createTransport(smtp, {
     disableFileAccess: true,
     disableUrlAccess: true,
-  };
-  const pool = nodemailer.createTransport(options);
-  // Only the stream tells whether the final dot may have been sent: every lost connection has the same error.
-  // n.b. its last stage ends when the connection has read all of it, which is after the reply to DATA.
+  });
   pool.use("stream", (mail, done) => {
-    const { onBodyRead } = mail.data as unknown as { onBodyRead: () => void };
-    mail.message.processFunc((body) => body.once("end", onBodyRead));
+    const { progress } = mail.data as unknown as { progress: Progress };
+    mail.message.processFunc((body) => progress.watch(body));
     done();
   });
   return pool;
 }
 
 /** n.b. nodemailer's error messages quote recipients, so only its fields go on. */
-function toFault(error: unknown, bodyRead: boolean): Fault {
-  const { code, command, responseCode, response } = error as Record<string, unknown>;
+function toFault(error: unknown, { begun, bodyRead }: Pick<Progress, "begun" | "bodyRead">): Fault {
+  const { code, originalCode, command, responseCode, response } = error as Record<string, unknown>;
   return {
-    code: typeof code === "string" ? code : "UNKNOWN",
+    code: code === "EABORT" ? "ETIMEDOUT" : typeof code === "string" ? code : UNKNOWN,
+    ...(typeof originalCode === "string" ? { cause: originalCode } : {}),
     command: typeof command === "string" ? command : "",
     ...(typeof responseCode === "number" ? { responseCode } : {}),
     ...(typeof response === "string" ? { response } : {}),
+    begun,
     bodyRead,
   };
 }

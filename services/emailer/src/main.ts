@@ -6,7 +6,7 @@ import { Guard } from "./guard.ts";
 import { createHandler } from "./handle-delivery.ts";
 import { createEmailerMetrics } from "./metrics.ts";
 import { createRecorder } from "./outcomes.ts";
-import { Relay } from "./relay.ts";
+import { Relays } from "./relays.ts";
 import { takeLadder } from "./take-ladder.ts";
 
 /** Splitting an email to 50 and recording outcomes, for every delivery in flight, with room to spare. */
@@ -31,8 +31,8 @@ runMain((host) => {
     timeoutMs: CONFIRM_MS,
   });
 
-  const relay = new Relay({
-    ...config.relay,
+  const relays = new Relays({
+    relays: config.relays,
     onTrouble: () => consumer.pause(),
     onWell: () => consumer.resume(),
     onHeldTooLong: () => void consumer.release(),
@@ -46,7 +46,7 @@ runMain((host) => {
     sender: config.mail,
     publisher,
     record: createRecorder(publisher, metrics),
-    send: (mail, signal) => relay.send(mail, signal),
+    send: (mail, signal) => relays.send(mail, signal),
     ask: (delivery, signal) => guard.ask(delivery, signal),
     metrics,
     log,
@@ -61,9 +61,9 @@ runMain((host) => {
   });
   const brake = new Brake({ ...amqp, connection: consuming, consumer, metrics });
   // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
-  const release = () => [relay, guard].forEach((each) => each.release());
+  const release = () => [relays, guard].forEach((each) => each.release());
   const waiting = { name: "waiting", start: () => undefined, stop: release };
-  const checks = [publishing.check, consuming.check, consumer.check, relay.check, brake.check];
+  const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, brake.check];
 
   // Started left to right, stopped right to left.
   return program(checks, [
@@ -71,7 +71,7 @@ runMain((host) => {
     consuming,
     publisher,
     guard,
-    relay,
+    relays,
     brake,
     consumer,
     waiting,

@@ -19,6 +19,7 @@ const HELP = {
   posthorn_smtp_send_duration_seconds: "Time to hand one mail to the relay, taken or not",
   posthorn_email_accept_to_sent_seconds: "Time from accepting an email to the relay taking it",
   posthorn_relay_circuit_open: "1 while the relay is in trouble and nothing is sent to it",
+  posthorn_relay_auth_refused: "1 while the relay refuses our user or password",
 };
 const SEND_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 /** Up to a day: a delivery may have waited on the ladder. */
@@ -42,5 +43,6 @@ export function createEmailerMetrics(registry: Registry) {
     sendSeconds: histogram("posthorn_smtp_send_duration_seconds", SEND_BUCKETS, "relay"),
     acceptToSentSeconds: histogram("posthorn_email_accept_to_sent_seconds", SENT_BUCKETS),
     circuitOpen: gauge("posthorn_relay_circuit_open", "relay"),
+    authRefused: gauge("posthorn_relay_auth_refused", "relay"),
   };
 }

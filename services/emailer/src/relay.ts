@@ -1,19 +1,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Check, Component, Log } from "@posthorn/chassis";
-import { Circuit } from "./circuit.ts";
-import { classify, isThrottled, type Fault, type Verdict } from "./classify.ts";
+import type { Check, Log } from "@posthorn/chassis";
+import { Blame, type Passage } from "./blame.ts";
+import { Circuit, type Trouble } from "./circuit.ts";
+import {
+  classify,
+  explain,
+  explainBriefly,
+  isAuthRefused,
+  isOfOneMail,
+  isThrottled,
+  type Fault,
+  type Verdict,
+} from "./classify.ts";
 import { Gate } from "./gate.ts";
-import type { Mail } from "./mail.ts";
-import { createMailTransport, type MailTransport, type RelayOptions } from "./mail-transport.ts";
+import {
+  createMailTransport,
+  type MailTransport,
+  type RelayOptions,
+  type Sent,
+} from "./mail-transport.ts";
 import type { EmailerMetrics } from "./metrics.ts";
+import { patienceFor, type Patience } from "./patience.ts";
 
-/** A delivery that breaks the connection this often, while others pass, is the message's trouble. */
+/** A mail that breaks the connection this often, while others pass, is the message's trouble. */
 const BREAKS_MAX = 3;
-const BREAK_PAUSE_MS = 500;
-/** Deliveries are held this long for a relay in trouble, then given back to the broker. */
-const HELD_MS = 600_000;
+/** No clock is trusted with a relay's limit to the millisecond. */
+const RATE_MARGIN_MS = 10;
+/** What is told of a relay that has every place taken and leaves them all without an answer. */
+const SILENT: Fault = { code: "ETIMEDOUT", command: "all places", begun: false, bodyRead: false };
 
-/** What became of a mail at the relay; the relay's own trouble is waited out and never seen here. */
+/** What became of a mail at a relay; the relay's own trouble is waited out and never seen here. */
 export interface Result {
   verdict: "sent" | Exclude<Verdict, "relay">;
   reply: string;
@@ -21,132 +37,176 @@ export interface Result {
   relay: string;
 }
 
-/** Options of {@link Relay}. */
-export interface RelayComponentOptions extends RelayOptions {
-  /** Called when the relay is in trouble, and when it is well again. */
-  onTrouble: () => void;
-  onWell: () => void;
-  /** Called when deliveries have been held for ten minutes. */
-  onHeldTooLong: () => void;
-  metrics: EmailerMetrics;
+/** At most so many mails in any period of so many milliseconds. */
+export interface Rate {
+  mails: number;
+  periodMs: number;
+}
+
+/** One relay, as it was configured. */
+export interface RelayConfig extends RelayOptions {
+  /** Host and port. */
+  name: string;
+  /** Without it there is no limit. */
+  rate?: Rate | undefined;
+}
+
+/** What every relay needs. */
+export interface RelayDependencies {
+  patience: Patience;
+  /** Called when its circuit opens, lets one mail through, or closes. */
+  onChange: () => void;
+  metrics: Pick<EmailerMetrics, "authRefused" | "circuitOpen" | "sendSeconds">;
   log: Log;
 }
 
-/** The SMTP server that mail is handed to, with its circuit. */
-export class Relay implements Component {
-  readonly name: string;
-  readonly #options: RelayComponentOptions;
+/** An SMTP server that mail is handed to, with its circuit and its limits. */
+export class Relay {
+  /** A mail that it admits must be handed over. */
+  readonly circuit: Circuit;
+  readonly #config: RelayConfig;
+  readonly #dependencies: RelayDependencies;
   readonly #transport: MailTransport;
-  readonly #circuit: Circuit;
-  readonly #gate: Gate;
-  #taken = 0;
-  #patience: NodeJS.Timeout | undefined;
+  readonly #tokens: Gate;
+  #places: Gate;
+  readonly #blame = new Blame();
 
-  constructor(options: RelayComponentOptions) {
-    this.name = new URL(options.url).host;
-    this.#options = options;
-    this.#transport = createMailTransport(options);
-    this.#gate = new Gate(options.connections);
-    this.#circuit = new Circuit({
+  constructor(config: RelayConfig, dependencies: RelayDependencies) {
+    this.#config = config;
+    this.#dependencies = dependencies;
+    this.#transport = createMailTransport(config, dependencies.patience.final);
+    this.#tokens = new Gate(config.rate?.mails ?? Infinity);
+    this.#places = new Gate(config.connections);
+    this.circuit = new Circuit({
+      pauseMs: dependencies.patience.pause,
       probe: () => this.#probe(),
-      onOpen: (reason) => this.#opened(reason),
-      onClose: () => this.#closed(),
+      onSwitch: (reason) => this.#switched(reason),
+      onTurn: dependencies.onChange,
     });
-    options.metrics.circuitOpen.set({ relay: this.name }, 0);
+    dependencies.metrics.circuitOpen.set({ relay: config.name }, 0);
+    dependencies.metrics.authRefused.set({ relay: config.name }, 0);
   }
 
-  /** Names the relay's trouble; waiting for it is no unreadiness. */
-  readonly check: Check = () =>
-    this.#circuit.reason === undefined
-      ? undefined
-      : { reason: `relay ${this.name}: ${this.#circuit.reason}`, blocks: false };
-
-  start(): void {
-    // It connects when there is something to send.
-  }
-
-  stop(): void {
-    this.#transport.close();
-  }
-
-  /** Lets go of what waits for the relay. */
-  release(): void {
-    this.#circuit.end();
-  }
+  /** Names its trouble; waiting for it is no unreadiness. */
+  readonly check: Check = () => {
+    const { reason } = this.circuit;
+    if (reason === undefined) return undefined;
+    return { reason: `relay ${this.#config.name}: ${reason}`, blocks: false };
+  };
 
   /**
-   * Hands over a mail, waiting out the relay's own trouble.
-   * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops, before it was handed over
+   * Hands a mail over once its turn comes. Resolves to nothing when that told nothing of the mail: it is to go again,
+   * here or elsewhere. `isHasty`: another relay would take it.
    */
-  async send(mail: Mail, signal: AbortSignal): Promise<Result> {
-    for (let breaks = 0, before = this.#taken; ; before = this.#taken) {
-      await this.#circuit.closed();
-      const answer = await this.#gate.through(() => this.#hand(mail, signal));
-      if (answer === undefined) continue;
-      if ("verdict" in answer) return answer;
-      if (this.#taken === before || !isOfOneMail(answer))
-        this.#circuit.open(explainBriefly(answer), isThrottled(answer));
-      else if (++breaks === BREAKS_MAX) return this.#result("deferred", explain(answer));
-      else await sleep(BREAK_PAUSE_MS);
-    }
-  }
-
-  /** Hands over once: the result, or the relay's fault, or nothing when the circuit opened in the meantime. */
-  async #hand(mail: Mail, signal: AbortSignal): Promise<Result | Fault | undefined> {
-    signal.throwIfAborted();
-    if (this.#circuit.reason !== undefined) return undefined;
-    const stop = this.#options.metrics.sendSeconds.startTimer({ relay: this.name });
-    const sent = await this.#transport.send(mail);
-    stop();
-    if (!sent.taken) return this.#judge(sent.fault);
-    this.#taken += 1;
-    this.#circuit.succeeded();
+  async hand(passage: Passage, isHasty: boolean): Promise<Result | undefined> {
+    const isProbe = this.circuit.reason !== undefined;
+    const patience = patienceFor(passage, this.#dependencies.patience, { isProbe, isHasty });
+    const sent = await this.#send(passage, patience);
+    if (sent === undefined) return undefined;
+    if (!sent.taken) return this.#judge(sent.fault, passage, isProbe);
+    this.#blame.took();
+    if (isProbe) this.circuit.close();
     return this.#result("sent", sent.reply);
   }
 
-  #judge(fault: Fault): Result | Fault {
+  /** Lets go of the mails that wait for a token; probes no more. */
+  release(): void {
+    this.circuit.end();
+    this.#tokens.clear();
+  }
+
+  /** Closes its connections. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  /**
+   * n.b. a token comes back a period after the relay's answer. So no period at the relay ever sees more than the rate,
+   * however long a mail was on its way; a bucket that fills by itself would let a delayed one and the next meet.
+   */
+  async #send(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
+    if (!(await this.#tokens.enter())) return undefined;
+    const sent = await this.#sendAtPlace(passage, patienceMs);
+    const { rate } = this.#config;
+    const giveBack = () => this.#tokens.leave();
+    if (!rate || !sent || !(sent.taken || sent.fault.begun)) giveBack();
+    else setTimeout(giveBack, rate.periodMs + RATE_MARGIN_MS).unref();
+    return sent;
+  }
+
+  async #sendAtPlace(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
+    const places = this.#places;
+    const entered = await places.enterUnlessStuck(patienceMs);
+    if (entered === undefined) return { taken: false, fault: SILENT };
+    if (!entered) return undefined;
+    const sent = passage.signal.aborted ? undefined : await this.#handOver(passage, patienceMs);
+    places.leave();
+    return sent;
+  }
+
+  async #handOver(passage: Passage, patienceMs: number): Promise<Sent> {
+    this.#blame.begins(passage);
+    const { sendSeconds } = this.#dependencies.metrics;
+    const stop = sendSeconds.startTimer({ relay: this.#config.name });
+    return this.#transport.send(passage.mail, patienceMs).finally(stop);
+  }
+
+  async #judge(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
     const verdict = classify(fault);
-    return verdict === "relay" ? fault : this.#result(verdict, explain(fault));
+    if (verdict === "relay")
+      return isOfOneMail(fault)
+        ? this.#judgeBreak(fault, passage, isProbe)
+        : void this.#open(fault);
+    if (isThrottled(fault) && !this.#blame.othersPassed(passage)) this.#open(fault);
+    else if (isProbe) this.circuit.close();
+    return this.#result(verdict, explain(fault));
+  }
+
+  async #judgeBreak(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
+    this.#blame.broke(passage);
+    await sleep(this.#dependencies.patience.pause / 2);
+    const blamed = this.#blame.isOf(passage);
+    // Connecting and the password were well, and one mail that breaks off tells no more: let the others tell.
+    if (isProbe) this.circuit.close();
+    else if (!blamed && this.#open(fault)) passage.opened ??= this.#blame;
+    return passage.blamed < BREAKS_MAX ? undefined : this.#result("deferred", explain(fault));
   }
 
   #result(verdict: Result["verdict"], reply: string): Result {
-    return { verdict, reply, relay: this.name };
+    return { verdict, reply, relay: this.#config.name };
   }
 
-  async #probe(): Promise<string | undefined> {
-    const fault = await this.#transport.probe();
-    return fault && explainBriefly(fault);
+  async #probe(): Promise<Trouble | undefined> {
+    const fault = await this.#transport.probe(this.#dependencies.patience.alone[0]);
+    return fault && this.#toTrouble(fault);
   }
 
-  #opened(reason: string): void {
-    const { metrics, log, onTrouble, onHeldTooLong } = this.#options;
-    metrics.circuitOpen.set({ relay: this.name }, 1);
-    const { name: relay } = this;
-    log.warn("relay in trouble: consuming stops until a probe succeeds", { relay, reason });
-    onTrouble();
-    this.#patience = setTimeout(onHeldTooLong, HELD_MS).unref();
+  #toTrouble(fault: Fault): Trouble {
+    const refused = isAuthRefused(fault) ? 1 : 0;
+    this.#dependencies.metrics.authRefused.set({ relay: this.#config.name }, refused);
+    return { reason: explainBriefly(fault), throttled: isThrottled(fault) };
   }
 
-  #closed(): void {
-    const { metrics, log, onWell } = this.#options;
-    metrics.circuitOpen.set({ relay: this.name }, 0);
-    log.info("relay is well again", { relay: this.name });
-    clearTimeout(this.#patience);
-    onWell();
+  /** Opens the circuit, or says why it stays open. Resolves to whether it was closed. */
+  #open(fault: Fault): boolean {
+    const opened = this.circuit.open(this.#toTrouble(fault));
+    if (opened) {
+      // What a stalling relay holds shall not keep others from their places when it is back.
+      this.#places.clear();
+      this.#places = new Gate(this.#config.connections);
+      this.#tokens.clear();
+      this.#transport.renew();
+    }
+    return opened;
   }
-}
 
-/** Whether a fault may be about one mail: the connection broke, or it was refused after MAIL, where recipients come in. */
-function isOfOneMail({ responseCode, command }: Fault): boolean {
-  return responseCode === undefined || command === "RCPT TO" || command === "DATA";
-}
-
-/** n.b. for logs and readiness: a relay's text may quote a recipient. */
-function explainBriefly({ responseCode, code, command }: Fault): string {
-  return `${responseCode ?? code} at ${command || "connect"}`;
-}
-
-/** The relay's reply, or nodemailer's code and the phase. */
-function explain({ response, code, command }: Fault): string {
-  return response ?? `${code} at ${command || "connect"}`;
+  #switched(reason?: string): void {
+    const { metrics, log, onChange } = this.#dependencies;
+    const { name: relay } = this.#config;
+    metrics.circuitOpen.set({ relay }, reason ? 1 : 0);
+    if (!reason) metrics.authRefused.set({ relay }, 0);
+    if (reason) log.warn("relay in trouble: no mail goes to it", { relay, reason });
+    else log.info("relay is well again", { relay });
+    onChange();
+  }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inTime } from "@posthorn/chassis";
-import { Gate } from "./gate.ts";
 
 /** Suspects come in the queue's order, the same at each start; spread over this long, the order is by chance. */
 const SPREAD_MS = 500;
@@ -15,14 +14,11 @@ export type Suspects = <T>(work: () => Promise<T>) => Promise<T>;
  * in flight beside it. Alone and in a random order, about half of the innocent are done before the guilty one strikes.
  */
 export function createSuspects(): Suspects {
-  const gate = new Gate(1);
+  let turn: Promise<unknown> = Promise.resolve();
   return async (work) => {
     await sleep(Math.random() * SPREAD_MS);
-    const begun = await gate.through(async () => {
-      const result = work();
-      await inTime(ALONE_MS, result).catch(() => undefined);
-      return { result };
-    });
-    return begun.result;
+    const begun = turn.then(() => ({ result: work() }));
+    turn = begun.then(({ result }) => inTime(ALONE_MS, result)).catch(() => undefined);
+    return (await begun).result;
   };
 }

@@ -26,7 +26,7 @@ describe("loadConfig", () => {
     ["MAIL_FROM", "Ada\r\nBcc: eve@example.com <ada@horn.example>"],
     ["MAIL_ENVELOPE_FROM", "Ada <ada@horn.example>"],
     ["SMTP_URLS", "http://relay.example"],
-    ["SMTP_URLS", "smtp://one.example,smtp://two.example"],
+    ["SMTP_CONNECTIONS", "none"],
     ["RETRY_LADDER", "1m,10s"],
     ["RETRY_LADDER", "7 fortnights"],
     ["EHLO_NAME", "not a name"],

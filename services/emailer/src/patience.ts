@@ -1,0 +1,34 @@
+import type { Passage } from "./blame.ts";
+
+/** How long we wait, in milliseconds. */
+export interface Patience {
+  /** Until a relay is ready for MAIL, and from there until it asks for the body; the first time, and after each break. */
+  alone: readonly [number, ...number[]];
+  /** The first time, while the mail could go to another relay. */
+  hasty: number;
+  /** For the final reply. */
+  final: number;
+  /** How long a relay is left alone at first; half of it after a broken connection, for others to pass or not. */
+  pause: number;
+}
+
+/**
+ * RFC 5321 §4.5.3.2 gives a relay five minutes for a reply, and ten for the final one: giving that up earlier widens the
+ * duplicate window. A mail that needs five minutes gets them in the end; a dead relay is found sooner.
+ */
+export const PATIENCE: Patience = {
+  alone: [10_000, 60_000, 300_000],
+  hasty: 3_000,
+  final: 600_000,
+  pause: 1_000,
+};
+
+/** How long a mail waits for a relay this time. `isProbe`: others wait for how it fares. */
+export function patienceFor(
+  { breaks }: Passage,
+  { alone, hasty }: Patience,
+  { isProbe, isHasty }: { isProbe: boolean; isHasty: boolean },
+): number {
+  if (isProbe) return alone[0];
+  return isHasty && breaks === 0 ? hasty : (alone[breaks] ?? Math.max(...alone));
+}

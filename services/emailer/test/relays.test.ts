@@ -1,0 +1,473 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Log } from "@posthorn/chassis";
+import { Registry } from "prom-client";
+import { loadConfig } from "../src/config.ts";
+import { createEmailerMetrics } from "../src/metrics.ts";
+import { PATIENCE, type Patience } from "../src/patience.ts";
+import type { RelayConfig } from "../src/relay.ts";
+import { Relays } from "../src/relays.ts";
+import {
+  startScriptedRelay,
+  type Phase,
+  type Script,
+  type ScriptedRelay,
+} from "./scripted-relay.ts";
+import { mailTo, relayAt, until } from "./support.ts";
+
+const QUICK: Patience = { alone: [700, 1_500], hasty: 300, final: 60_000, pause: 200 };
+const ended: (() => void)[] = [];
+const live = new AbortController().signal;
+const refuseAt =
+  (phase: Phase, reply: string, when: () => boolean = () => true): Script =>
+  (at) =>
+    at === phase && when() ? reply : undefined;
+
+afterEach(() => {
+  for (const end of ended.splice(0).reverse()) end();
+});
+
+describe("Relays#send, with one relay", () => {
+  it("waits out the relay's trouble and tells of it, then hands over", async () => {
+    let well = false;
+    const { relays, told, metric } = await start([refuseAt("MAIL", "421 4.3.2 no", () => !well)]);
+
+    const sending = relays.send(mailTo("ada@example.com"), live);
+    await until(() => told.length === 1);
+    expect(reasons(relays)).toEqual([expect.stringContaining("421 at MAIL FROM")]);
+    expect(relays.checks.map((check) => check()?.blocks)).toEqual([false]);
+    expect(await metric("posthorn_relay_circuit_open")).toEqual([1]);
+    well = true;
+
+    expect(await sending).toMatchObject({ verdict: "sent", reply: "250 2.0.0 taken" });
+    expect(told).toEqual(["trouble", "well"]);
+    expect(reasons(relays)).toEqual([]);
+    expect(await metric("posthorn_relay_circuit_open")).toEqual([0]);
+  });
+
+  it("lets one mail through before all others when a probe succeeds", async () => {
+    let well = false;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("MAIL", "421 4.3.2 no", () => !well)]);
+    const sending = sendMany(relays, 20);
+    await until(() => reasons(relays).length === 1 && relay.connections.now === 0);
+
+    const before = mails(relay).length;
+    await until(() => mails(relay).length > before);
+    expect(mails(relay)).toHaveLength(before + 1);
+    well = true;
+    await sending;
+
+    expect(relay.taken).toHaveLength(20);
+  });
+
+  it("leaves a relay that asks for less alone for longer each time", async () => {
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("MAIL", "451 4.7.0 slow down")]);
+    relays.send(mailTo("ada@example.com"), live).catch(() => undefined);
+
+    await until(() => mails(relay).length === 4);
+
+    const pauses = mails(relay).map(({ at }, nth, all) => at - (all[nth - 1]?.at ?? at));
+    const atLeast = [0, 1, 2, 4].map((times) => times * QUICK.pause - 10);
+    expect(pauses.map((pause, nth) => pause >= (atLeast[nth] ?? 0))).not.toContain(false);
+  });
+
+  it("pauses a relay that throttles after DATA, and lets the refused mails go down the ladder", async () => {
+    const { relays } = await start([refuseAt("dot", "454 4.7.0 rate exceeded")]);
+
+    expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("deferred");
+
+    expect(reasons(relays)).toEqual([expect.stringContaining("454 at DATA")]);
+  });
+
+  it("does not pause for a greylisted recipient", async () => {
+    const { relays } = await start([refuseAt("RCPT", "451 4.7.1 greylisted")]);
+
+    expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("deferred");
+
+    expect(reasons(relays)).toEqual([]);
+  });
+
+  it("hands nothing over once the delivery's channel is lost", async () => {
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([undefined]);
+
+    await expect(relays.send(mailTo("ada@example.com"), AbortSignal.abort())).rejects.toThrow(
+      "aborted",
+    );
+
+    expect(relay.log).toEqual([]);
+  });
+
+  it("lets go of a held mail whose channel is lost, and of all when it is released", async () => {
+    const { relays, told } = await start([refuseAt("greeting", "drop")]);
+    const channel = new AbortController();
+    const lost = relays.send(mailTo("ada@example.com"), channel.signal);
+    const held = relays.send(mailTo("bob@example.com"), live);
+    await until(() => told.length === 1);
+
+    channel.abort();
+    await expect(lost).rejects.toThrow("aborted");
+    relays.release();
+    await expect(held).rejects.toThrow("aborted");
+  });
+
+  it("comes back when a relay that stalled answers new connections, and never the old", async () => {
+    let well = false;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("RCPT", "stall", () => !well)]);
+    const sending = sendMany(relays, 6);
+    await until(() => reasons(relays).length === 1);
+
+    well = true;
+    const back = performance.now();
+    await sending;
+
+    expect(relay.taken).toHaveLength(6);
+    expect(performance.now() - back).toBeLessThan(10_000);
+  });
+
+  it("is not stopped by mails that wait for a final reply that does not come", async () => {
+    let well = false;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("dot", "stall", () => !well)]);
+    for (const to of ["a@example.com", "b@example.com"]) void relays.send(mailTo(to), live);
+    await until(() => relay.log.filter(({ phase }) => phase === "dot").length === 2);
+
+    well = true;
+    await sendMany(relays, 4);
+
+    expect(relay.taken).toHaveLength(4);
+  });
+});
+
+describe("a mail that breaks the connection each time", () => {
+  const poison = mailTo("poison@example.com");
+  const breakFor =
+    (behaviour = "drop"): Script =>
+    (phase, line) =>
+      phase === "RCPT" && line.includes("poison") ? behaviour : undefined;
+
+  it.each(["drop", "421 4.3.0 bye"])(
+    "goes down a rung while others pass (%s)",
+    async (behaviour) => {
+      const {
+        relays,
+        scripted: [relay],
+        told,
+      } = await start([breakFor(behaviour)]);
+
+      const stop = flow(relays);
+      const result = await relays.send(poison, live);
+      const count = await stop();
+
+      expect(result.verdict).toBe("deferred");
+      expect(relay.taken).toHaveLength(count);
+      expect(told).toEqual([]);
+    },
+  );
+
+  it("does not keep others from passing that come later", async () => {
+    const {
+      relays,
+      scripted: [relay],
+      told,
+    } = await start([breakFor()]);
+    const sending = relays.send(poison, live);
+    await until(() => told.includes("trouble"));
+
+    const stop = flow(relays);
+    expect((await sending).verdict).toBe("deferred");
+    await stop();
+
+    expect(relay.taken.length).toBeGreaterThan(0);
+  });
+
+  it("does not open the circuits of all relays", async () => {
+    const {
+      relays,
+      scripted: [, second],
+    } = await start([breakFor(), breakFor()]);
+
+    expect((await relays.send(poison, live)).verdict).toBe("deferred");
+    expect(reasons(relays).length).toBeLessThan(2);
+    await sendMany(relays, 5);
+
+    expect(mails(second).length).toBeGreaterThan(0);
+  });
+
+  it("is no reason to blame mails when the relays break every connection", async () => {
+    let well = false;
+    const down = refuseAt("RCPT", "drop", () => !well);
+    const { relays, scripted, told } = await start([down, down]);
+    const sending = sendMany(relays, 20);
+    await until(() => told.length >= 5);
+
+    well = true;
+    const results = await sending;
+
+    expect(results.map(({ verdict }) => verdict)).toEqual(Array(20).fill("sent"));
+    expect(scripted.flatMap(({ taken }) => taken)).toHaveLength(20);
+  });
+});
+
+describe("Relays#send, with several relays", () => {
+  it("goes on with the second while the first is down, and returns to the first", async () => {
+    const {
+      relays,
+      scripted: [first, second],
+      told,
+    } = await start([undefined, undefined]);
+    await sendMany(relays, 3);
+    first.close();
+
+    const down = performance.now();
+    const results = await sendMany(relays, 3);
+    expect(performance.now() - down).toBeLessThan(5_000);
+    expect(new Set(results.map(({ relay }) => relay))).toEqual(new Set([nameOf(second)]));
+    expect(reasons(relays)).toEqual([expect.stringContaining(`${nameOf(first)}: ECONNREFUSED`)]);
+    const back = await startScriptedRelay(undefined, first.port);
+    ended.push(back.close);
+    await until(() => reasons(relays).length === 0);
+
+    await sendMany(relays, 3);
+    expect([first.taken.length, second.taken.length, back.taken.length]).toEqual([3, 3, 3]);
+    expect(told).toEqual([]);
+  });
+
+  it("goes on with the second within five seconds when the first stalls, wherever", async () => {
+    const phases = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "dot"] as const;
+    const cases = phases.flatMap((phase) => [0, 2].map((stuck) => ({ phase, stuck })));
+
+    const late = await Promise.all(
+      cases.map(async ({ phase, stuck }) => {
+        let stalls = false;
+        const stall = refuseAt(phase, "stall", () => stalls);
+        const { relays, scripted } = await start([stall, undefined], { patience: PATIENCE });
+        // A stall within the transaction is met on connections that are there.
+        if (!["greeting", "EHLO", "AUTH"].includes(phase)) await sendMany(relays, 2);
+        stalls = true;
+        for (let number = 0; number < stuck; number += 1)
+          relays.send(mailTo(`stuck${number}@example.com`), live).catch(() => undefined);
+        // With no other mail to hold the places, one at the final dot may wait for its reply.
+        if (phase === "dot" && stuck === 0) return undefined;
+
+        const began = performance.now();
+        await relays.send(mailTo("ada@example.com"), live);
+        const took = performance.now() - began;
+        const bySecond = scripted[1].taken.includes("ada@example.com");
+        return bySecond && took < 5_000 ? undefined : { phase, stuck, took, bySecond };
+      }),
+    );
+
+    expect(late.filter((each) => each !== undefined)).toEqual([]);
+  });
+
+  it("holds mail only while all are in trouble", async () => {
+    const {
+      relays,
+      scripted: [first, second],
+      told,
+    } = await start([undefined, undefined]);
+    first.close();
+    second.close();
+
+    const sending = relays.send(mailTo("ada@example.com"), live);
+    await until(() => told.length === 1);
+    expect(reasons(relays)).toHaveLength(2);
+    const back = await startScriptedRelay(undefined, second.port);
+    ended.push(back.close);
+
+    expect((await sending).relay).toBe(nameOf(second));
+    expect(told).toEqual(["trouble", "well"]);
+  });
+});
+
+describe("a refused password", () => {
+  it("is named, counted and waited out; the right one in the file lets mail flow", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "posthorn-password-")), "password");
+    ended.push(() => rmSync(join(file, ".."), { recursive: true }));
+    writeFileSync(file, "wrong-secret\n");
+    const right = Buffer.from("\0user\0right-secret").toString("base64");
+    const { relays, told, logged, metric } = await start(
+      [
+        (phase, line) =>
+          phase === "AUTH" && !line.endsWith(right) ? "535 5.7.8 ada@example.com no" : undefined,
+      ],
+      { url: (port) => `smtp://user@127.0.0.1:${port}?passwordFile=${file}` },
+    );
+
+    const sending = sendMany(relays, 5);
+    await until(() => told.length === 1);
+    expect(reasons(relays)).toEqual([
+      expect.stringContaining("authentication refused, 535 at AUTH"),
+    ]);
+    expect(await metric("posthorn_relay_auth_refused")).toEqual([1]);
+    writeFileSync(file, "right-secret\n");
+    const results = await sending;
+
+    expect(new Set(results.map(({ verdict }) => verdict))).toEqual(new Set(["sent"]));
+    expect(await metric("posthorn_relay_auth_refused")).toEqual([0]);
+    expect(JSON.stringify(logged)).not.toMatch(/secret|ada@/);
+  });
+});
+
+describe("a relay's rate", () => {
+  it.each([
+    ["5", 15, 1_000, 5],
+    ["300/m", 8, 60_000, 300],
+    ["2.5", 5, 400, 1],
+  ])("of %s is never exceeded", async (rate, count, periodMs, most) => {
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([undefined], {
+      url: (port) => `smtp://127.0.0.1:${port}?connections=10&rate=${rate}`,
+    });
+
+    await sendMany(relays, count);
+
+    for (const phase of ["MAIL", "dot"] as const)
+      expect(
+        mostIn(
+          periodMs,
+          relay.log.filter((each) => each.phase === phase),
+        ),
+      ).toBeLessThanOrEqual(most);
+    expect(relay.taken).toHaveLength(count);
+  });
+
+  it("is not exceeded by mails that were delayed on their way", async () => {
+    let slow = true;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([(phase) => (phase === "greeting" && slow ? "stall" : undefined)], {
+      url: (port) => `smtp://127.0.0.1:${port}?connections=10&rate=5`,
+    });
+
+    const sending = sendMany(relays, 15);
+    await until(() => reasons(relays).length === 1);
+    slow = false;
+    await sending;
+
+    expect(mostIn(1_000, mails(relay))).toBeLessThanOrEqual(5);
+  });
+
+  it("is not used up by connections that came to nothing", async () => {
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([undefined], {
+      url: (port) => `smtp://127.0.0.1:${port}?rate=1/m`,
+    });
+    relay.close();
+    const sending = relays.send(mailTo("ada@example.com"), live);
+    await until(() => reasons(relays).length === 1);
+    const back = await startScriptedRelay(undefined, relay.port);
+    ended.push(back.close);
+
+    expect((await sending).verdict).toBe("sent");
+  });
+});
+
+interface Options {
+  url?: (port: number) => string;
+  patience?: Patience;
+}
+
+/** Starts relays that follow scripts, in order of preference, and what hands mails to them. */
+async function start<const Scripts extends readonly (Script | undefined)[]>(
+  scripts: Scripts,
+  { url, patience }: Options = {},
+) {
+  const starting = scripts.map((script) => startScriptedRelay(script));
+  const scripted = (await Promise.all(starting)) as { [At in keyof Scripts]: ScriptedRelay };
+  const told: string[] = [];
+  const logged: unknown[] = [];
+  const note = (...line: unknown[]) => void logged.push(line);
+  const log: Log = { debug: note, info: note, warn: note, error: note };
+  const registry = new Registry();
+  const relays = new Relays({
+    relays: scripted.flatMap(({ port }) => (url ? fromUrl(url(port)) : relayAt(port))),
+    patience: patience ?? QUICK,
+    onTrouble: () => told.push("trouble"),
+    onWell: () => told.push("well"),
+    onHeldTooLong: () => told.push("held too long"),
+    metrics: createEmailerMetrics(registry),
+    log,
+  });
+  ended.push(
+    ...scripted.map(({ close }) => close),
+    () => relays.stop(),
+    () => relays.release(),
+  );
+  const metric = async (name: string) =>
+    (await registry.getMetricsAsJSON())
+      .filter((each) => each.name === name)
+      .flatMap(({ values }) => values.map(({ value }) => value));
+  return { relays, scripted, told, logged, metric };
+}
+
+function fromUrl(url: string): RelayConfig[] {
+  const { relays } = loadConfig({
+    AMQP_URL: "amqp://broker",
+    MAIL_FROM: "post@horn.example",
+    SMTP_URLS: url,
+  });
+  return relays;
+}
+
+async function sendMany(relays: Relays, count: number) {
+  const numbers = Array.from({ length: count }, (_, number) => number);
+  return Promise.all(
+    numbers.map((number) => relays.send(mailTo(`user${number}@example.com`), live)),
+  );
+}
+
+/** Sends one mail after the other, until it is stopped; resolves to how many. */
+function flow(relays: Relays): () => Promise<number> {
+  const ending = new AbortController();
+  let count = 0;
+  const flowing = (async () => {
+    while (!ending.signal.aborted) await relays.send(mailTo(`flow${count++}@example.com`), live);
+  })();
+  return async () => {
+    ending.abort();
+    await flowing;
+    return count;
+  };
+}
+
+function mails({ log }: ScriptedRelay) {
+  return log.filter(({ phase }) => phase === "MAIL");
+}
+
+function mostIn(periodMs: number, events: readonly { at: number }[]): number {
+  return Math.max(
+    ...events.map(
+      ({ at }) => events.filter((other) => other.at >= at && other.at < at + periodMs).length,
+    ),
+  );
+}
+
+function nameOf({ port }: ScriptedRelay): string {
+  return `127.0.0.1:${port}`;
+}
+
+function reasons(relays: Relays): string[] {
+  return relays.checks.flatMap((check) => check()?.reason ?? []);
+}
