@@ -1,0 +1,61 @@
+{{/* `<release>-<alias>`, never shortened: two releases whose names share their beginning must not meet. */}}
+{{- define "service.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name .Chart.Name -}}
+{{- if gt (len $name) 52 -}}
+{{- fail (printf "the name %q has more than 52 characters, the most a StatefulSet's pods can carry in a label; take a shorter release name" $name) -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* Of every object; of no selector. */}}
+{{- define "service.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: posthorn
+{{ include "service.selectorLabels" . }}
+{{- end -}}
+
+{{/* Immutable in workloads: nothing that changes with a version. */}}
+{{- define "service.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "service.image" -}}
+{{- $registry := dig "imageRegistry" "" (.Values.global | default dict) | default .Values.image.registry -}}
+{{- $repository := ternary .Values.image.repository (printf "%s/%s" $registry .Values.image.repository) (empty $registry) -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The most pods there can be: what is limited for all of them is shared out by it. */}}
+{{- define "service.maxReplicas" -}}
+{{- if .Values.keda.enabled }}{{ .Values.keda.maxReplicas }}
+{{- else if .Values.autoscaling.enabled }}{{ .Values.autoscaling.maxReplicas }}
+{{- else }}{{ max 1 .Values.replicaCount }}{{ end -}}
+{{- end -}}
+
+{{- define "service.rabbitmqTls" -}}
+{{- if dig "rabbitmq" "tls" "enabled" false (.Values.global | default dict) }}true{{ end -}}
+{{- end -}}
+
+{{/* Whether the broker is this release's own. */}}
+{{- define "service.ownBroker" -}}
+{{- if not (dig "rabbitmq" "existingSecret" "" (.Values.global | default dict)) }}true{{ end -}}
+{{- end -}}
+
+{{- define "service.brokerSecret" -}}
+{{- dig "rabbitmq" "existingSecret" "" (.Values.global | default dict) | default (printf "%s-rabbitmq" .Release.Name) -}}
+{{- end -}}
+
+{{/* The Secret whose ca.crt the broker's certificate is checked against, or nothing. */}}
+{{- define "service.caSecret" -}}
+{{- if include "service.rabbitmqTls" . -}}
+{{- $own := ternary (printf "%s-rabbitmq-tls" .Release.Name) "" (not (empty (include "service.ownBroker" .))) -}}
+{{- dig "rabbitmq" "tls" "caSecret" "" (.Values.global | default dict) | default $own -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,33 @@
+{{- define "posthorn.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: posthorn
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Whether mail goes to an inbox of the release's own, because no relay is set. */}}
+{{- define "posthorn.inbox" -}}
+{{- if not (or .Values.global.relay.urls .Values.global.relay.existingSecret) }}true{{ end -}}
+{{- end -}}
+
+{{/* A key of a Secret that is there already, or nothing: (list . "secret" "key"). Empty without a cluster: helm template. */}}
+{{- define "posthorn.live" -}}
+{{- $data := (lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1)).data | default dict -}}
+{{- dig (index . 2) "" $data | b64dec -}}
+{{- end -}}
+
+{{- define "posthorn.pullSecrets" -}}
+{{- with .Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "posthorn.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
