@@ -104,6 +104,13 @@ describe("parked mail", () => {
     expect(sent).toMatchObject({ delivery: `${String(first)}.0.1`, possibleDuplicate: false });
     const { body } = await system.internal("GET", "/parked");
     expect(body["total"]).toBe(4);
+    const email = await system.internal("GET", `/emails/${String(first)}`);
+    expect(email.body["deliveries"]).toMatchObject([
+      { delivery: `${String(first)}.0.0`, kind: "email.replayed" },
+      { delivery: `${String(first)}.0.1`, kind: "email.sent" },
+    ]);
+    const kinds = (email.body["events"] as { kind: string }[]).map(({ kind }) => kind);
+    expect(kinds).toHaveLength(5);
   });
 
   it.each([
@@ -111,6 +118,7 @@ describe("parked mail", () => {
     ["POST", "/parked/replay", { ids: ["nonsense"] }, 422, "REQUEST_INVALID"],
     ["GET", "/parked?limit=0", undefined, 422, "REQUEST_INVALID"],
     ["GET", "/nowhere", undefined, 404, "ROUTE_UNKNOWN"],
+    ["GET", "/emails/0199c0de-0000-7000-8000-000000000001", undefined, 404, "EMAIL_UNKNOWN"],
   ] as const)("answers %s %s %j with %d %s", async (method, path, body, status, code) => {
     expect(await system.internal(method, path, body)).toMatchObject({ status, body: { code } });
   });

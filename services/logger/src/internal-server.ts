@@ -10,10 +10,11 @@ import {
   type Log,
   type Publisher,
 } from "@posthorn/chassis";
-import { faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
+import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type { z } from "zod";
 import type { Ledger } from "./ledger.ts";
+import { describeEmail } from "./email-record.ts";
 import type { Action } from "./parked-decision.ts";
 import { listParked, pageSchema, selectionSchema, selects } from "./parked-list.ts";
 import type { ParkedPasses } from "./parked-pass.ts";
@@ -24,6 +25,7 @@ const BODY_MAX_BYTES = 1_048_576;
 const STATUS: Readonly<Record<string, number>> = {
   JSON_MALFORMED: 400,
   TOKEN_INVALID: 401,
+  EMAIL_UNKNOWN: 404,
   ROUTE_UNKNOWN: 404,
   PASS_RUNNING: 409,
   REQUEST_INVALID: 422,
@@ -72,6 +74,9 @@ export function createInternalApp({
 }: InternalOptions): Express {
   const app = express().disable("x-powered-by").disable("etag");
   app.use(requireToken(token), express.json({ limit: BODY_MAX_BYTES, type: () => true }));
+  app.get("/emails/:id", (request, response) => {
+    response.json(describeEmail(ledger, read(emailIdSchema, request.params.id)));
+  });
   app.get("/parked", (request, response) => {
     response.json(listParked(ledger, read(pageSchema, request.query)));
   });
