@@ -5,7 +5,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 const { API, INTERNAL, RECIPIENT } = process.env;
 const secret = (name) => readFileSync(`/run/secrets/posthorn/${name}`, "utf8").trim();
 
-const response = await fetch(`${API}/send`, {
+/** n.b. the network lets a new pod through only after a moment. */
+async function request(url, options) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await fetch(url, options);
+    } catch (error) {
+      if (attempt === 30) throw error;
+      await sleep(1_000);
+    }
+  }
+}
+
+const response = await request(`${API}/send`, {
   method: "POST",
   headers: { authorization: `Bearer ${secret("key")}`, "content-type": "application/json" },
   body: JSON.stringify({ toaddr: RECIPIENT, subject: "helm test", body: "It works." }),
@@ -15,7 +27,7 @@ console.log(response.status, JSON.stringify(answer));
 if (response.status !== 202) process.exit(1);
 
 for (let second = 0; second < 60; second += 1) {
-  const known = await fetch(`${INTERNAL}/emails/${answer.id}`, {
+  const known = await request(`${INTERNAL}/emails/${answer.id}`, {
     headers: { authorization: `Bearer ${secret("token")}` },
   });
   const { deliveries = [] } = await known.json();
