@@ -103,8 +103,10 @@ export default defineConfig(
     },
   },
   {
-    files: ["**/*.js"],
-    languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } },
+    files: ["**/*.js", "**/*.mjs"],
+    languageOptions: {
+      globals: { console: "readonly", fetch: "readonly", process: "readonly", URL: "readonly" },
+    },
   },
   { files: ["scripts/**", "test/bench/**"], rules: { "no-console": "off" } },
 );
