@@ -78,7 +78,7 @@ export class AuditLog {
   }
 
   async #repair(name: string): Promise<void> {
-    const { size, cut } = await repairTail(this.#path(name));
+    const { size, cut } = await repairTail(this.#path(name), this.#options.open);
     if (cut > 0) this.#options.log.warn("torn last line removed", { file: name, bytes: cut });
     this.#use(name, size);
   }

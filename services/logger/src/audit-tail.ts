@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
+import { open as openFile, type FileHandle } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import type { Open } from "./audit-file.ts";
 import { auditLineSchema, type AuditLine } from "./audit-line.ts";
 
 const NEWLINE = 0x0a;
@@ -11,19 +12,18 @@ const PART_LINES = 500;
 
 /**
  * Cuts off what a kill or a power cut left: bytes after the last line break, and a last line that is not JSON.
- * None of it was acknowledged, so the broker hands it over again.
+ * None of it was acknowledged, so the broker hands it over again. What is left is synced: a kill may have come between
+ * writing and syncing it, and what stands here is not written again.
  */
-export async function repairTail(path: string): Promise<{ size: number; cut: number }> {
+export async function repairTail(path: string, open: Open): Promise<{ size: number; cut: number }> {
   await using handle = await open(path, "r+");
   const { size, tail } = await readTail(handle);
   const end = tail.lastIndexOf(NEWLINE) + 1;
   const begin = tail.subarray(0, Math.max(0, end - 1)).lastIndexOf(NEWLINE) + 1;
   const sound = isJson(tail.toString("utf8", begin, end)) ? end : begin;
   const cut = tail.length - sound;
-  if (cut > 0) {
-    await handle.truncate(size - cut);
-    await handle.datasync();
-  }
+  if (cut > 0) await handle.truncate(size - cut);
+  await handle.datasync();
   return { size: size - cut, cut };
 }
 
@@ -32,7 +32,7 @@ export async function newestLines(paths: readonly string[], limit: number): Prom
   let lines: AuditLine[] = [];
   for (const path of paths.toReversed()) {
     if (lines.length >= limit) break;
-    await using handle = await open(path, "r");
+    await using handle = await openFile(path, "r");
     const { tail } = await readTail(handle);
     lines = [...parseLines(tail.toString().split("\n")), ...lines];
   }
