@@ -11,8 +11,11 @@ export interface Taken {
   messageId: string;
 }
 
-/** How the sink answers one recipient: a reply code of 4xx or 5xx refuses, undefined takes, "stall" never answers. */
-export type Rule = (address: string) => number | "stall" | undefined;
+/**
+ * How the sink answers one recipient: a reply code of 4xx or 5xx refuses, also with words of its own; undefined takes,
+ * "stall" never answers.
+ */
+export type Rule = (address: string) => number | [number, string] | "stall" | undefined;
 
 /** An SMTP server in this process that keeps what it took. */
 export interface SmtpSink {
@@ -46,13 +49,10 @@ export async function startSink({
     disableReverseLookup: true,
     onRcptTo({ address }, _session, done) {
       offered.add(address);
-      const code = rule(address);
-      if (code === "stall") return;
-      done(
-        code === undefined
-          ? null
-          : Object.assign(new Error("refused by rule"), { responseCode: code }),
-      );
+      const answer = rule(address);
+      if (answer === "stall") return;
+      const [responseCode, words] = Array.isArray(answer) ? answer : [answer, "refused by rule"];
+      done(responseCode === undefined ? null : Object.assign(new Error(words), { responseCode }));
     },
     onData(stream, session, done) {
       const take = async () => {

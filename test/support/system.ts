@@ -48,6 +48,8 @@ export interface System {
   send(email: object): Promise<Answer>;
   /** Asks the logger's internal port; resolves to the status and what it answered. */
   internal(method: "GET" | "POST", path: string, body?: object): Promise<Internal>;
+  /** The logger's AUDIT_DIR. */
+  auditDir: string;
   audit(): AuditLine[];
   /** Resolves when as many lines of a kind stand in the audit log. */
   audited(kind: string, count: number, deadlineMs?: number): Promise<AuditLine[]>;
@@ -112,6 +114,7 @@ export async function startSystem({
       });
       return { status: response.status, body: (await response.json()) as Internal["body"] };
     },
+    auditDir: dir,
     audit,
     audited: async (kind, count, deadlineMs) =>
       waitFor(

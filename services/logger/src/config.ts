@@ -13,26 +13,48 @@ import { z } from "zod";
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
 
 /** The logger's variables. */
-export const variables = z.object({
-  ...commonVariables,
-  AUDIT_DIR: z.string().describe("The audit log's directory; made if missing"),
-  AUDIT_FILE_MAX_BYTES: integer(1, 2 ** 40)
-    .default(FILE_MAX_BYTES)
-    .describe("An audit file that would grow beyond is followed by the next one"),
-  AUDIT_RETENTION_DAYS: integer(0, 36_500)
-    .default(90)
-    .describe("Audit files of older days are deleted; 0 keeps all"),
-  INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
-  INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
-  INTERNAL_TOKEN: z
-    .string()
-    .min(32, "must have at least 32 characters")
-    .optional()
-    .meta({ ...SECRET, description: "What they must bring; without one the port stays closed" }),
-  PREFETCH: integer(1, 2_000)
-    .default(500)
-    .describe("Most deliveries in flight, and so about the size of a group commit"),
-});
+export const variables = z
+  .object({
+    ...commonVariables,
+    AUDIT_DIR: z.string().describe("The audit log's directory; made if missing"),
+    AUDIT_FILE_MAX_BYTES: integer(1, 2 ** 40)
+      .default(FILE_MAX_BYTES)
+      .describe("An audit file that would grow beyond is followed by the next one"),
+    AUDIT_HASH_KEY: z
+      .string()
+      .min(32, "must have at least 32 characters")
+      .optional()
+      .meta({ ...SECRET, description: "Key of the hashes; who has it can find an address again" }),
+    AUDIT_RECIPIENTS: z
+      .enum(["plain", "hashed"])
+      .default("plain")
+      .describe("`hashed`: no address stands in the record, nor on stdout, nor in a relay's reply"),
+    AUDIT_RETENTION_DAYS: integer(0, 36_500)
+      .default(90)
+      .describe("Audit files of older days are deleted; 0 keeps all"),
+    AUDIT_SUBJECT: z
+      .enum(["plain", "omitted"])
+      .default("plain")
+      .describe("`omitted`: no subject stands there either"),
+    INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
+    INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
+    INTERNAL_TOKEN: z
+      .string()
+      .min(32, "must have at least 32 characters")
+      .optional()
+      .meta({ ...SECRET, description: "What they must bring; without one the port stays closed" }),
+    PREFETCH: integer(1, 2_000)
+      .default(500)
+      .describe("Most deliveries in flight, and so about the size of a group commit"),
+  })
+  .refine(
+    ({ AUDIT_RECIPIENTS, AUDIT_HASH_KEY }) => AUDIT_RECIPIENTS === "plain" || AUDIT_HASH_KEY,
+    {
+      path: ["AUDIT_HASH_KEY"],
+      message: "is required for AUDIT_RECIPIENTS=hashed",
+      when: () => true,
+    },
+  );
 
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
@@ -49,6 +71,11 @@ export function loadConfig(env: Env) {
       directory: v.AUDIT_DIR,
       fileMaxBytes: v.AUDIT_FILE_MAX_BYTES,
       retentionDays: v.AUDIT_RETENTION_DAYS,
+    },
+    redaction: {
+      recipients: v.AUDIT_RECIPIENTS,
+      subject: v.AUDIT_SUBJECT,
+      hashKey: v.AUDIT_HASH_KEY ?? "",
     },
   } as const;
 }

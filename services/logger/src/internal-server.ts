@@ -13,10 +13,15 @@ import {
 import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type { z } from "zod";
-import type { Ledger } from "./ledger.ts";
 import { describeEmail } from "./email-record.ts";
 import type { Action } from "./parked-decision.ts";
-import { listParked, pageSchema, selectionSchema, selects } from "./parked-list.ts";
+import {
+  listParked,
+  pageSchema,
+  selectionSchema,
+  selects,
+  type ListOptions,
+} from "./parked-list.ts";
 import type { ParkedPasses } from "./parked-pass.ts";
 
 const BODY_MAX_BYTES = 1_048_576;
@@ -34,10 +39,9 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 /** Options of {@link createInternalApp}. */
-export interface InternalOptions {
+export interface InternalOptions extends ListOptions {
   /** What a caller must bring, as it is now. */
   token: () => string;
-  ledger: Ledger;
   passes: ParkedPasses;
   publisher: Publisher;
   log: Log;
@@ -65,20 +69,15 @@ export function createInternalServer({
 }
 
 /** Creates the routes of the internal port. */
-export function createInternalApp({
-  token,
-  ledger,
-  passes,
-  publisher,
-  log,
-}: InternalOptions): Express {
+export function createInternalApp(options: InternalOptions): Express {
+  const { token, ledger, passes, publisher, log } = options;
   const app = express().disable("x-powered-by").disable("etag");
   app.use(requireToken(token), express.json({ limit: BODY_MAX_BYTES, type: () => true }));
   app.get("/emails/:id", (request, response) => {
     response.json(describeEmail(ledger, read(emailIdSchema, request.params.id)));
   });
   app.get("/parked", (request, response) => {
-    response.json(listParked(ledger, read(pageSchema, request.query)));
+    response.json(listParked(options, read(pageSchema, request.query)));
   });
   app.get("/parked/pass", (_request, response) => {
     response.json(passes.progress ?? null);
@@ -86,7 +85,7 @@ export function createInternalApp({
   for (const action of ["replay", "delete"] satisfies Action[])
     app.post(`/parked/${action}`, (request, response) => {
       const selection = read(selectionSchema, request.body);
-      response.status(202).json(passes.begin(action, selects(ledger, selection)));
+      response.status(202).json(passes.begin(action, selects(options, selection)));
     });
   app.get("/pause", async (_request, response) => {
     response.json({ paused: await isPaused(publisher) });

@@ -18,6 +18,7 @@ import { createLoggerMetrics } from "./metrics.ts";
 import { createDecide } from "./parked-decision.ts";
 import { countParked } from "./parked-list.ts";
 import { ParkedPasses } from "./parked-pass.ts";
+import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
 import { WriterLock } from "./writer-lock.ts";
 
@@ -49,10 +50,11 @@ runMain((host) => {
   const store = new AuditLog({ ...config.audit, linesMax, seen, log });
   const ledger = new Ledger({ ...config.audit, lines: () => store.lines(), metrics, log });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
+  const redaction = createRedaction(config.redaction);
   const write = createRecord(commit.append);
 
   const handle = createHandler({
-    record: (line) => events.once(line.eventId, () => write(line)),
+    record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
     known: (delivery) => ledger.answer(delivery),
     answer: (publication) => publisher.publish(publication),
@@ -70,6 +72,7 @@ runMain((host) => {
   const passes = new ParkedPasses({ publisher: passing, decide, log });
   const internal = createInternalServer({
     ...config.internal,
+    ending: redaction.ending,
     ledger,
     passes,
     publisher: passing,

@@ -1,6 +1,7 @@
 import { deliveryIdSchema } from "@posthorn/contract";
 import { z } from "zod";
 import type { Ledger } from "./ledger.ts";
+import type { Redaction } from "./redaction.ts";
 
 const IDS_MAX = 10_000;
 const PAGE_MAX = 1_000;
@@ -31,32 +32,41 @@ export type Selection = z.output<typeof selectionSchema>;
 type Filter = Extract<Selection, { filter: unknown }>["filter"];
 
 const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR reason = ?1)
-  AND (?2 IS NULL OR recipient LIKE '%@' || ?2) AND time <= ?3`;
+  AND (?2 IS NULL OR recipient LIKE '%' || ?2) AND time <= ?3`;
 const COUNT = `SELECT count(*) AS count ${PARKED}`;
 const IDS = `SELECT id ${PARKED}`;
 const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
   possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND time || ' ' || id > ?4 ORDER BY time, id LIMIT ?5`;
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 
+/** Where the list is kept, and what recipients end in there. */
+export interface ListOptions {
+  ledger: Ledger;
+  ending: Redaction["ending"];
+}
+
 /** A page of what is parked, oldest first, with the number of all. @throws {TransientError} LEDGER_BROKEN */
 export function listParked(
-  ledger: Ledger,
+  { ledger, ending }: ListOptions,
   { limit, cursor, ...which }: z.output<typeof pageSchema>,
 ) {
-  const parked = ledger.rows(PAGE, ...valuesOf(which), cursor, limit);
+  const parked = ledger.rows(PAGE, ...valuesOf(which, ending), cursor, limit);
   const last = parked.length === limit ? parked.at(-1) : undefined;
   const next = last ? `${String(last["time"])} ${String(last["delivery"])}` : null;
-  const [total] = ledger.rows(COUNT, ...valuesOf(which));
+  const [total] = ledger.rows(COUNT, ...valuesOf(which, ending));
   return { parked, next, total: total?.["count"] };
 }
 
 /** Whether a delivery is one of a selection. @throws {TransientError} LEDGER_BROKEN */
-export function selects(ledger: Ledger, selection: Selection): (delivery: string) => boolean {
+export function selects(
+  { ledger, ending }: ListOptions,
+  selection: Selection,
+): (delivery: string) => boolean {
   if ("all" in selection) return () => true;
   const ids =
     "ids" in selection
       ? selection.ids
-      : ledger.rows(IDS, ...valuesOf(selection.filter)).map(({ id }) => String(id));
+      : ledger.rows(IDS, ...valuesOf(selection.filter, ending)).map(({ id }) => String(id));
   const wanted = new Set(ids);
   return (delivery) => wanted.has(delivery);
 }
@@ -71,11 +81,10 @@ export function countParked(ledger: Ledger): { reason: string; count: number }[]
   }
 }
 
-function valuesOf({
-  reason,
-  domain,
-  olderThan = 0,
-}: Filter): [string | null, string | null, string] {
+function valuesOf(
+  { reason, domain, olderThan = 0 }: Filter,
+  ending: ListOptions["ending"],
+): [string | null, string | null, string] {
   const before = new Date(Date.now() - olderThan * 1_000).toISOString();
-  return [reason ?? null, domain ?? null, before];
+  return [reason ?? null, domain === undefined ? null : ending(domain), before];
 }
