@@ -9,8 +9,9 @@ resolves() { getent hosts "$1" >/dev/null; }
 going() { ! resolves "${RABBITMQ_NODENAME#*@}" && resolves kubernetes.default; }
 
 deadline=$((SECONDS + QUORUM_WAIT_SECONDS))
-until rabbitmq-upgrade await_online_quorum_plus_one --timeout 10; do
-  if ((SECONDS > deadline)) || ! serving || going; then break; fi
+# The command's own timeout does not count the time it spends asking nodes that are gone.
+until timeout 20 rabbitmq-upgrade await_online_quorum_plus_one --timeout 10; do
+  if ((SECONDS > deadline)) || ! serving || going; then exit 0; fi
 done
-serving && rabbitmq-upgrade drain --timeout 60
+timeout 60 rabbitmq-upgrade drain
 exit 0

@@ -19,6 +19,8 @@ log.file = false
 auth_mechanisms.1 = PLAIN
 auth_mechanisms.2 = AMQPLAIN
 default_queue_type = quorum
+# Seconds; the smaller of this and the client's counts. Who is connected to a node that is cut off notices after two of them.
+heartbeat = 10
 
 # The broker reads the machine's memory, not the container's limit of {{ .Values.resources.limits.memory }}.
 total_memory_available_override_value = {{ include "rabbitmq.memoryBytes" . }}
