@@ -5,8 +5,9 @@ export interface Passage {
   mail: Mail;
   /** Aborts when nobody waits for it any more. */
   signal: AbortSignal;
-  /** How often it broke a connection, and how often that was its own doing. */
+  /** How often its connection broke, was left without an answer, and how often that was its own doing. */
   breaks: number;
+  stalls: number;
   blamed: number;
   /** The relay whose circuit it opened by that. */
   opened?: Blame;
@@ -33,7 +34,6 @@ export class Blame {
 
   /** A mail's connection broke. */
   broke(passage: Passage): void {
-    passage.breaks += 1;
     if (this.#breakers.size < 2) this.#breakers.add(passage);
   }
 

@@ -31,7 +31,7 @@ export class Circuit {
   #trouble: Trouble | undefined;
   #turn = false;
   #pause: number;
-  #closedAt = 0;
+  #closedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
@@ -60,7 +60,7 @@ export class Circuit {
     this.#trouble = trouble;
     if (!wasClosed) return false;
     // Trouble that comes back sooner than the last pause was long goes on where that one ended.
-    if (Date.now() - this.#closedAt > this.#pause) this.#pause = this.#options.pauseMs;
+    if (performance.now() - this.#closedAt > this.#pause) this.#pause = this.#options.pauseMs;
     this.#probeLater(trouble);
     this.#options.onSwitch(trouble.reason);
     return true;
@@ -72,7 +72,7 @@ export class Circuit {
     clearTimeout(this.#timer);
     this.#trouble = undefined;
     this.#turn = false;
-    this.#closedAt = Date.now();
+    this.#closedAt = performance.now();
     this.#options.onSwitch();
   }
 

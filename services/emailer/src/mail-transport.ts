@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import nodemailer from "nodemailer";
+import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
 import type { Mail } from "./mail.ts";
@@ -57,6 +58,8 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
       }
     },
     async probe(patienceMs) {
+      // A relay may be back under another address, and nodemailer would go to the old one for five minutes.
+      dnsCache.delete(options.host);
       const prober = createPool(options, patienceMs);
       const failed = (error: unknown) => toFault(error, { begun: false, bodyRead: false });
       return prober.verify().then(() => undefined, failed);
@@ -90,6 +93,8 @@ class Progress {
   watch(body: Readable): Readable {
     this.begun = true;
     this.#timer.refresh();
+    // n.b. so nodemailer does not send MAIL again by itself: that would hide a 421, and exceed a rate.
+    Object.defineProperty(body, "readableDidRead", { value: true });
     return body.once("resume", () => this.end()).once("end", () => (this.bodyRead = true));
   }
 

@@ -2,7 +2,7 @@ import type { Passage } from "./blame.ts";
 
 /** How long we wait, in milliseconds. */
 export interface Patience {
-  /** Until a relay is ready for MAIL, and from there until it asks for the body; the first time, and after each break. */
+  /** Until a relay is ready for MAIL, and from there until it asks for the body; the first time, and after each stall. */
   alone: readonly [number, ...number[]];
   /** The first time, while the mail could go to another relay. */
   hasty: number;
@@ -25,10 +25,10 @@ export const PATIENCE: Patience = {
 
 /** How long a mail waits for a relay this time. `isProbe`: others wait for how it fares. */
 export function patienceFor(
-  { breaks }: Passage,
+  { stalls }: Passage,
   { alone, hasty }: Patience,
   { isProbe, isHasty }: { isProbe: boolean; isHasty: boolean },
 ): number {
   if (isProbe) return alone[0];
-  return isHasty && breaks === 0 ? hasty : (alone[breaks] ?? Math.max(...alone));
+  return isHasty && stalls === 0 ? hasty : (alone[stalls] ?? Math.max(...alone));
 }

@@ -22,8 +22,8 @@ import {
 import type { EmailerMetrics } from "./metrics.ts";
 import { patienceFor, type Patience } from "./patience.ts";
 
-/** A mail that breaks the connection this often, while others pass, is the message's trouble. */
-const BREAKS_MAX = 3;
+/** A mail that is to blame this often is the message's trouble; with the break that nobody is blamed for, the third time. */
+const BLAMED_MAX = 2;
 /** No clock is trusted with a relay's limit to the millisecond. */
 const RATE_MARGIN_MS = 10;
 /** What is told of a relay that has every place taken and leaves them all without an answer. */
@@ -163,13 +163,17 @@ export class Relay {
   }
 
   async #judgeBreak(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
+    const isStall = fault.code === "ETIMEDOUT";
+    if (isStall) passage.stalls += 1;
+    // A connection that was kept open may have been lost long before.
+    else if (passage.breaks++ === 0 && !isProbe) return undefined;
     this.#blame.broke(passage);
     await sleep(this.#dependencies.patience.pause / 2);
     const blamed = this.#blame.isOf(passage);
     // Connecting and the password were well, and one mail that breaks off tells no more: let the others tell.
     if (isProbe) this.circuit.close();
     else if (!blamed && this.#open(fault)) passage.opened ??= this.#blame;
-    return passage.blamed < BREAKS_MAX ? undefined : this.#result("deferred", explain(fault));
+    return passage.blamed < BLAMED_MAX ? undefined : this.#result("deferred", explain(fault));
   }
 
   #result(verdict: Result["verdict"], reply: string): Result {
@@ -177,7 +181,11 @@ export class Relay {
   }
 
   async #probe(): Promise<Trouble | undefined> {
-    const fault = await this.#transport.probe(this.#dependencies.patience.alone[0]);
+    const places = this.#places;
+    const [patience] = this.#dependencies.patience.alone;
+    if (!(await places.enterUnlessStuck(patience))) return this.#toTrouble(SILENT);
+    const fault = await this.#transport.probe(patience);
+    places.leave();
     return fault && this.#toTrouble(fault);
   }
 
@@ -189,15 +197,13 @@ export class Relay {
 
   /** Opens the circuit, or says why it stays open. Resolves to whether it was closed. */
   #open(fault: Fault): boolean {
-    const opened = this.circuit.open(this.#toTrouble(fault));
-    if (opened) {
-      // What a stalling relay holds shall not keep others from their places when it is back.
-      this.#places.clear();
-      this.#places = new Gate(this.#config.connections);
-      this.#tokens.clear();
-      this.#transport.renew();
-    }
-    return opened;
+    if (!this.circuit.open(this.#toTrouble(fault))) return false;
+    this.#tokens.clear();
+    this.#places.clear();
+    // What a stalling relay holds shall not keep others from their places when it is back.
+    if (fault.code === "ETIMEDOUT") this.#places = new Gate(this.#config.connections);
+    this.#transport.renew();
+    return true;
   }
 
   #switched(reason?: string): void {

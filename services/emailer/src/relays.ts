@@ -61,7 +61,7 @@ export class Relays implements Component {
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops, before it was handed over
    */
   async send(mail: Mail, signal: AbortSignal): Promise<Result> {
-    const passage: Passage = { mail, signal, breaks: 0, blamed: 0, taken: new Map() };
+    const passage: Passage = { mail, signal, breaks: 0, stalls: 0, blamed: 0, taken: new Map() };
     for (;;) {
       const relay = await this.#next(signal);
       const isHasty = this.#relays.some((other) => other !== relay && isWell(other));
