@@ -1,0 +1,110 @@
+// Runs in a pod: the client that sends, and the relay that the mail arrives at. So it knows both ends, and counts.
+import http from "node:http";
+import net from "node:net";
+
+const { API, KEY = "", PORT = "9000", SMTP_PORT = "2525" } = process.env;
+const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
+/** By id: what the client was answered, and how often the mail came. */
+const accepted = new Set();
+const unknown = new Set();
+const came = new Map();
+let phase = fresh("start");
+let rate = 0;
+const phases = [];
+
+function fresh(name) {
+  return {
+    name,
+    began: Date.now(),
+    accepted: 0,
+    refused: 0,
+    unknown: 0,
+    failed: 0,
+    longestGap: 0,
+    lastAt: Date.now(),
+    errors: {},
+  };
+}
+
+function tally(outcome, detail) {
+  phase[outcome] += 1;
+  if (detail) phase.errors[detail] = (phase.errors[detail] ?? 0) + 1;
+  if (outcome !== "accepted") return;
+  phase.longestGap = Math.max(phase.longestGap, Date.now() - phase.lastAt);
+  phase.lastAt = Date.now();
+}
+
+function send() {
+  const body = JSON.stringify({
+    toaddr: "load@example.com",
+    subject: "Load",
+    body: "x".repeat(500),
+  });
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
+  const request = http.request(`${API}/send`, { method: "POST", agent, headers, timeout: 30_000 });
+  request.on("timeout", () => request.destroy(new Error("timeout")));
+  request.on("error", (error) => tally("failed", error.code ?? error.message));
+  request.on("response", async (response) => {
+    let text = "";
+    response.on("error", (error) => tally("failed", error.code));
+    for await (const chunk of response) text += chunk;
+    const { id, outcome, code } = JSON.parse(text);
+    if (response.statusCode === 202) {
+      accepted.add(id);
+      tally("accepted");
+    } else if (outcome === "unknown") {
+      unknown.add(id);
+      tally("unknown", code);
+    } else tally(response.statusCode === 503 ? "refused" : "failed", code);
+  });
+  request.end(body);
+}
+
+let due = 0;
+setInterval(() => {
+  for (due += rate / 50; due >= 1; due -= 1) send();
+}, 20);
+
+/** Takes every mail; its id stands in its Message-ID. */
+net
+  .createServer((socket) => {
+    let buffer = "";
+    let inData = false;
+    const say = (line) => socket.write(`${line}\r\n`);
+    say("220 load");
+    socket.setEncoding("latin1").on("error", () => socket.destroy());
+    socket.on("data", (text) => {
+      buffer += text;
+      for (let end; (end = buffer.indexOf(inData ? "\r\n.\r\n" : "\r\n")) >= 0;) {
+        const part = buffer.slice(0, end);
+        buffer = buffer.slice(end + (inData ? 5 : 2));
+        if (inData) {
+          const id = /^Message-ID: <([^@>]+)/im.exec(part)?.[1] ?? "";
+          came.set(id, (came.get(id) ?? 0) + 1);
+          inData = false;
+          say("250 2.0.0 taken");
+        } else if (/^DATA/i.test(part)) {
+          inData = true;
+          say("354 go on");
+        } else if (/^QUIT/i.test(part)) socket.end("221 bye\r\n");
+        else say("250 ok");
+      }
+    });
+  })
+  .listen(Number(SMTP_PORT), "::");
+
+/** POST /?rate=100&phase=drain sets the pace and begins a phase; GET / tells. */
+http
+  .createServer((request, response) => {
+    const { searchParams } = new URL(request.url, "http://load");
+    if (searchParams.has("rate")) rate = Number(searchParams.get("rate"));
+    if (searchParams.has("phase")) {
+      phases.push({ ...phase, longestGap: Math.max(phase.longestGap, Date.now() - phase.lastAt) });
+      phase = fresh(searchParams.get("phase"));
+    }
+    const missing = [...accepted].filter((id) => !came.has(id));
+    const twice = [...came].filter(([, times]) => times > 1).map(([id]) => id);
+    const sum = { accepted: accepted.size, came: came.size, missing: missing.length, twice };
+    response.end(JSON.stringify({ ...sum, phases: [...phases, phase] }));
+  })
+  .listen(Number(PORT), "::");
