@@ -36,6 +36,10 @@ export const variables = z
       .default(500)
       .describe("Most emails that may wait for the broker's confirm at a time"),
     PUBLISH_TIMEOUT_MS: milliseconds(5_000, "How long the broker's confirm may take"),
+    SEND_PATIENCE_MS: milliseconds(
+      3_000,
+      "How long a send waits for a broker that changes nodes, before it is refused",
+    ),
     EMAILER_QUEUE_MAX: integer(1, 1_000_000_000)
       .default(500_000)
       .describe("Sends are refused while the queue `emailer` holds this many"),
@@ -53,6 +57,7 @@ export function loadConfig(env: Env) {
     ...commonConfig(v, env),
     http: { host: v.HTTP_HOST, port: v.HTTP_PORT },
     publish: { windowSize: v.PUBLISH_WINDOW, timeoutMs: v.PUBLISH_TIMEOUT_MS },
+    patienceMs: v.SEND_PATIENCE_MS,
     apiKeysFile: v.API_KEYS_FILE,
     limits: { bodyMaxBytes: v.BODY_MAX_BYTES, emailerQueueMax: v.EMAILER_QUEUE_MAX },
   } as const;

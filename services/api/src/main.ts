@@ -20,10 +20,11 @@ runMain((host) => {
 
   const keys = new ApiKeys(config.apiKeysFile, log);
   const app = createApp({
-    publish: (publication) => publisher.publish(publication),
+    publish: (publication) => publisher.publishWithin(publication, config.patienceMs),
     refusal: () => publisher.refusal() ?? backlog.refusal(),
     authenticate: keys.authenticate,
     ...config.limits,
+    patienceMs: config.patienceMs,
     metrics,
     log,
   });

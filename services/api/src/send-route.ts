@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Publication, PublishRefused } from "@posthorn/chassis";
 import {
   EMAIL_TYPE,
   EMAILS_EXCHANGE,
+  MAYBE_DUPLICATE,
   newEmailId,
   timeOfEmailId,
   traceOf,
@@ -13,6 +15,12 @@ import type { ApiMetrics } from "./metrics.ts";
 import { Problem, toProblem } from "./problem.ts";
 import { createSendSchema, isTooLarge } from "./send-schema.ts";
 
+/** What is over in a second or two when one node of several goes. */
+const PASSING = new Set(["AMQP_DISCONNECTED", "TOPOLOGY_UNVERIFIED"]);
+/** Requests that may wait for that, each with its body in memory. */
+const WAITING_MAX = 200;
+const LOOK_MS = 50;
+
 /** Options of {@link createSendRoute}. */
 export interface SendOptions {
   /** Resolves when the broker has stored the message. @throws {PublishRefused | PublishUnknown} */
@@ -20,17 +28,20 @@ export interface SendOptions {
   /** Why nothing would be accepted at this moment. */
   refusal: () => PublishRefused | undefined;
   bodyMaxBytes: number;
+  /** How long a send waits for a broker that is changing nodes, in milliseconds. */
+  patienceMs: number;
   metrics: Pick<ApiMetrics, "accepted">;
 }
 
 /** `POST /send`: validates an email, publishes it once, and answers 202 when it is stored. */
 export function createSendRoute(options: SendOptions): RequestHandler {
-  const { publish, refusal, bodyMaxBytes, metrics } = options;
+  const { publish, bodyMaxBytes, metrics } = options;
+  const patient = createPatience(options);
   const schema = createSendSchema(bodyMaxBytes);
   return async (request, response) => {
     const given: unknown = request.body;
     const email = validate(schema, given);
-    const refused = refusal();
+    const refused = await patient();
     if (refused) throw refused;
     const id = newEmailId();
     await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
@@ -39,6 +50,20 @@ export function createSendRoute(options: SendOptions): RequestHandler {
     metrics.accepted.inc();
     const answer = { ...(given as object), id, status: "accepted" };
     response.status(202).location(`/emails/${id}`).json(answer);
+  };
+}
+
+/** Waits, with few others, for what passes by itself in a moment; resolves to why nothing is accepted after that. */
+function createPatience({ refusal, patienceMs }: SendOptions) {
+  let waiting = 0;
+  return async (): Promise<PublishRefused | undefined> => {
+    const until = performance.now() + patienceMs;
+    const passes = () => PASSING.has(refusal()?.code ?? "") && performance.now() < until;
+    if (!passes() || waiting >= WAITING_MAX) return refusal();
+    waiting += 1;
+    while (passes()) await sleep(LOOK_MS);
+    waiting -= 1;
+    return refusal();
   };
 }
 
@@ -58,5 +83,7 @@ function toPublication(id: string, email: Email, traceparent?: string): Publicat
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
     headers: traceOf(traceparent),
+    // A copy may be stored already: the emailer asks the record before it sends this one.
+    ifAgain: { [MAYBE_DUPLICATE]: true },
   };
 }

@@ -184,6 +184,29 @@ describe("POST /send", () => {
     expect(response.status).toBe(202);
   });
 
+  it("waits a moment for a broker that is changing nodes", async () => {
+    let away = true;
+    setTimeout(() => (away = false), 100);
+    const refusal = () => (away ? new PublishRefused("AMQP_DISCONNECTED", "") : undefined);
+    const { app, published } = createTestApp({ refusal });
+
+    const response = await request(app).post("/send").send(EMAIL);
+
+    expect(response.status).toBe(202);
+    expect(published).toHaveLength(1);
+    expect(published[0]?.ifAgain).toEqual({ "x-maybe-duplicate": true });
+  });
+
+  it("refuses when the broker stays away", async () => {
+    const refusal = () => new PublishRefused("AMQP_DISCONNECTED", "");
+    const { app, published } = createTestApp({ refusal, patienceMs: 60 });
+
+    const response = await request(app).post("/send").send(EMAIL);
+
+    expect([response.status, response.body]).toMatchObject([503, { outcome: "not_accepted" }]);
+    expect(published).toEqual([]);
+  });
+
   it.each([
     [
       "before publishing",

@@ -33,6 +33,7 @@ export function createTestApp(options: Partial<AppOptions> = {}) {
     refusal: () => undefined,
     authenticate: () => "test",
     bodyMaxBytes: 1_048_576,
+    patienceMs: 300,
     metrics: createApiMetrics(registry),
     log,
     ...options,

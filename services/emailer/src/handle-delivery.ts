@@ -10,6 +10,7 @@ import {
   EMAILER_QUEUE,
   formatDeliveryId,
   isOurs,
+  MAYBE_DUPLICATE,
   readEmail,
   recipientsOf,
   RETRY_EXCHANGE,
@@ -127,6 +128,7 @@ async function deliver(
   }
   const known = isPristine(attempt) ? attempt : await settleDoubt(attempt, options);
   if (known === "ended") return "ack";
+  if (known === "unheard") return "reject";
   const mail = toMail(id.email, email, recipient, options.sender);
   const expired = expiryOf(email);
   const result = await unlessExpired(expired, (signal) => options.send(mail, signal), delivery);
@@ -160,17 +162,23 @@ function isPristine({ number, possibleDuplicate }: Attempt): boolean {
   return number === 1 && !possibleDuplicate;
 }
 
+function isMarked({ delivery }: Attempt): boolean {
+  return delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
+}
+
 /** Asks about a delivery that may have been made before: known duplicates end here, possible ones are flagged. */
 async function settleDoubt(
   attempt: Attempt,
   { ask, metrics }: HandlerOptions,
-): Promise<Attempt | "ended"> {
+): Promise<Attempt | "ended" | "unheard"> {
   const answer = await ask(formatDeliveryId(attempt.id), attempt.delivery.signal);
   if (!answer) metrics.unanswered.inc();
   if (answer && !OPEN.includes(answer.last)) {
     metrics.suppressed.inc();
     return "ended";
   }
+  // Its twin may be in another emailer's hands at this moment; a rung later it is known what became of that.
+  if (answer && attempt.number === 1 && isMarked(attempt)) return "unheard";
   const doubtful = !answer?.whole || answer.possibleDuplicate || attempt.possibleDuplicate;
   return { ...attempt, possibleDuplicate: doubtful };
 }

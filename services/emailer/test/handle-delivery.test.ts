@@ -143,6 +143,28 @@ describe("the guard", () => {
     expect(recorded).toEqual([["email.sent", flagged]]);
   });
 
+  const marked = (): Delivery => {
+    const twin = delivery(randomUUIDv7(), "email.v1");
+    Object.assign(twin.properties, { headers: { "x-maybe-duplicate": true } });
+    return twin;
+  };
+
+  it("lets a marked delivery go a rung down while its twin may be in other hands", async () => {
+    const { handle, sent, recorded } = setUp({ last: "email.accepted" });
+
+    expect(await handle(marked())).toBe("reject");
+    expect(sent).toEqual([]);
+    expect(recorded).toEqual([]);
+  });
+
+  it("sends and flags a marked delivery of which nothing was heard a rung later", async () => {
+    const { handle, recorded } = setUp({ last: "email.accepted" });
+
+    await handle({ ...marked(), queue: "emailer.attempt.1", exchange: "emailer.retry" });
+
+    expect(recorded).toEqual([["email.sent", true]]);
+  });
+
   it("flags what an emailer died with, though nothing is recorded", async () => {
     const { handle, recorded, asked } = setUp({ last: "email.accepted" });
     const id = randomUUIDv7();

@@ -1,7 +1,7 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Component } from "../lifecycle.ts";
-import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
+import { codeOf, PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
 import { inTime } from "../in-time.ts";
 import { describe } from "../logger.ts";
 import type { Check } from "../metrics-server.ts";
@@ -36,6 +36,9 @@ export interface PublisherOptions extends Omit<SessionOptions, "name" | "connect
   timeoutMs: number;
   metrics: AmqpMetrics;
 }
+
+/** What passes in a second or two when one node of several goes. */
+const CHANGING_NODES = new Set(["AMQP_DISCONNECTED", "AMQP_CHANNEL_LOST"]);
 
 interface Unconfirmed {
   publication: Publication;
@@ -112,6 +115,31 @@ export class Publisher implements Component {
    * @throws {Error} AbortError when the signal aborts first
    */
   async publishUntilConfirmed(publication: Publication, signal?: AbortSignal): Promise<void> {
+    await this.#publishOn(publication, signal, () => undefined);
+  }
+
+  /**
+   * Publishes the same message for so many milliseconds, while the broker is changing nodes; then, or when waiting will not
+   * help, throws what happened. n.b. it is unknown as soon as one try is.
+   * @throws {PublishRefused | PublishUnknown} as {@link publish}
+   */
+  async publishWithin(publication: Publication, patienceMs: number): Promise<void> {
+    let worst: unknown;
+    const judge = (error: unknown) => {
+      if (!(worst instanceof PublishUnknown)) worst = error;
+      if (!CHANGING_NODES.has(codeOf(error))) throw worst;
+    };
+    const patience = AbortSignal.timeout(patienceMs);
+    await this.#publishOn(publication, patience, judge).catch((error: unknown) => {
+      throw worst ?? error;
+    });
+  }
+
+  async #publishOn(
+    publication: Publication,
+    signal: AbortSignal | undefined,
+    judge: (error: unknown) => void,
+  ): Promise<void> {
     const { ifAgain, ...first } = publication;
     const again = { ...first, headers: { ...first.headers, ...ifAgain } };
     let next: Publication = first;
@@ -121,6 +149,7 @@ export class Publisher implements Component {
         return;
       } catch (error) {
         if (error instanceof PublishUnknown) next = again;
+        judge(error);
         this.#options.log.debug("publishing again", {
           exchange: first.exchange,
           ...describe(error),
