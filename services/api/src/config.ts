@@ -35,9 +35,9 @@ export const variables = z
     PUBLISH_WINDOW: integer(1, 100_000)
       .default(500)
       .describe("Most emails that may wait for the broker's confirm at a time"),
-    PUBLISH_TIMEOUT_MS: milliseconds(5_000, "How long the broker's confirm may take"),
+    PUBLISH_TIMEOUT_MS: milliseconds(10_000, "How long the broker's confirm may take"),
     SEND_PATIENCE_MS: milliseconds(
-      3_000,
+      8_000,
       "How long a send waits for a broker that changes nodes, before it is refused",
     ),
     EMAILER_QUEUE_MAX: integer(1, 1_000_000_000)

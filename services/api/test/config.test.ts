@@ -17,7 +17,7 @@ describe("loadConfig", () => {
   it("has a default for all but the broker and who may send", () => {
     expect(loadConfig(ENV)).toMatchObject({
       http: { host: "::", port: 8080 },
-      publish: { windowSize: 500, timeoutMs: 5_000 },
+      publish: { windowSize: 500, timeoutMs: 10_000 },
       limits: { bodyMaxBytes: 1_048_576, emailerQueueMax: 500_000 },
       apiKeysFile: undefined,
     });
