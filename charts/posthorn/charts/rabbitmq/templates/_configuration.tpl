@@ -1,4 +1,4 @@
-{{/* All files of the ConfigMap; the pods carry its checksum. */}}
+{{/* All of the ConfigMap; the pods carry its checksum. */}}
 {{- define "rabbitmq.configuration" -}}
 enabled_plugins: |
   [{{ concat (list "rabbitmq_management" "rabbitmq_prometheus" "rabbitmq_peer_discovery_k8s") .Values.extraPlugins | uniq | join "," }}].
@@ -6,7 +6,6 @@ enabled_plugins: |
   {{- include "rabbitmq.chartConf" . | nindent 2 }}
 90-user.conf: |
   {{- .Values.extraConfiguration | nindent 2 }}
-{{ (.Files.Glob "files/*.sh").AsConfig }}
 {{- end -}}
 
 {{- define "rabbitmq.chartConf" -}}
@@ -30,9 +29,6 @@ disk_free_limit.absolute = {{ div (include "rabbitmq.bytes" .Values.persistence.
 
 cluster_formation.peer_discovery_backend = k8s
 cluster_formation.target_cluster_size_hint = {{ .Values.replicaCount }}
-{{- if .Values.clustering.seedNode }}
-cluster_formation.k8s.seed_node = {{ include "rabbitmq.node" (list . (int .Values.clustering.seedNode)) }}
-{{- end }}
 # At least three also where there is one node: its queues grow as soon as others join, before it restarts itself.
 quorum_queue.continuous_membership_reconciliation.enabled = true
 quorum_queue.continuous_membership_reconciliation.target_group_size = {{ max 3 (int .Values.replicaCount) }}

@@ -6,6 +6,15 @@ securityContext:
   {{- toYaml .Values.containerSecurityContext | nindent 2 }}
 {{- end -}}
 
+{{/* A script of files/ as a command, (list . "name"). In the pod and not in the ConfigMap: a pod of the revision before that
+restarts during an upgrade must run its own. */}}
+{{- define "rabbitmq.script" -}}
+- bash
+- -c
+- |
+  {{- (first .).Files.Get (printf "files/%s" (last .)) | nindent 2 }}
+{{- end -}}
+
 {{/* The node's name, the same with one node as with five: its data directory is named after it. */}}
 {{- define "rabbitmq.nodeEnv" -}}
 - name: POD_NAME
@@ -13,6 +22,7 @@ securityContext:
     fieldRef: {fieldPath: metadata.name}
 - {name: RABBITMQ_USE_LONGNAME, value: "true"}
 - {name: RABBITMQ_NODENAME, value: "rabbit@$(POD_NAME).{{ include "rabbitmq.headless" . }}.{{ .Release.Namespace }}"}
+- {name: REPLICAS, value: {{ .Values.replicaCount | quote }}}
 {{- end -}}
 
 {{- define "rabbitmq.affinity" -}}
