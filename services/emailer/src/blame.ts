@@ -5,10 +5,12 @@ export interface Passage {
   mail: Mail;
   /** Aborts when nobody waits for it any more. */
   signal: AbortSignal;
-  /** How often its connection broke, was left without an answer, and how often that was its own doing. */
-  breaks: number;
+  /** Whether it went again at once after its connection was lost: one that was kept open may have been lost long before. */
+  again: boolean;
+  /** How often a relay left it without an answer. */
   stalls: number;
-  blamed: number;
+  /** How often it broke a connection, less those that were not its doing. */
+  breaks: number;
   /** The relay whose circuit it opened by that. */
   opened?: Blame;
   /** How many mails each relay had taken when this one came to it, or broke it last. */
@@ -48,7 +50,7 @@ export class Blame {
     const elsewhere = passage.opened !== undefined && passage.opened !== this;
     const guilty = this.othersPassed(passage) || (alone && elsewhere);
     passage.taken.set(this, this.#taken);
-    if (guilty) passage.blamed += 1;
+    if (guilty) passage.breaks += 1;
     return guilty;
   }
 }

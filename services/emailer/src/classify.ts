@@ -78,6 +78,16 @@ export function isOfOneMail({ code, begun, responseCode, command }: Fault): bool
   return command === "RCPT TO" || command === "DATA";
 }
 
+/** Whether the relay left us without an answer. */
+export function isStall({ code }: Fault): boolean {
+  return code === "ETIMEDOUT";
+}
+
+/** Whether the connection was lost. */
+export function isLost(fault: Fault): boolean {
+  return fault.responseCode === undefined && !isStall(fault) && !isAuthRefused(fault);
+}
+
 /** A fault in a few words for logs and readiness: a relay's text may quote a recipient, so it is not among them. */
 export function explainBriefly(fault: Fault): string {
   const { responseCode, code, cause, command, begun, bodyRead } = fault;

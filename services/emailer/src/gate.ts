@@ -1,5 +1,3 @@
-import { inTime } from "@posthorn/chassis";
-
 /** Lets at most so many in at a time; the others wait in the order of their coming. */
 export class Gate {
   #free: number;
@@ -17,15 +15,22 @@ export class Gate {
     return Promise.resolve(true);
   }
 
-  /** The same, but resolves to undefined when nobody leaves for so long. */
-  async enterUnlessStuck(patienceMs: number): Promise<boolean | undefined> {
-    const entering = this.enter();
-    for (let before = -1; before !== this.#left;) {
+  /** The same, but resolves to undefined when nobody leaves for so long. n.b. with a timer only, as every mail comes by. */
+  enterUnlessStuck(patienceMs: number): Promise<boolean | undefined> {
+    const { promise, resolve } = Promise.withResolvers<boolean | undefined>();
+    let before = this.#left;
+    let isStuck = false;
+    const timer = setInterval(() => {
+      isStuck = before === this.#left;
       before = this.#left;
-      if (await inTime(patienceMs, entering)) return entering;
-    }
-    void entering.then((entered) => entered && this.leave());
-    return undefined;
+      if (isStuck) settle(undefined);
+    }, patienceMs);
+    const settle = (entered: boolean | undefined) => {
+      clearInterval(timer);
+      resolve(entered);
+    };
+    void this.enter().then((entered) => (isStuck && entered ? this.leave() : settle(entered)));
+    return promise;
   }
 
   /** Gives a place back. */

@@ -30,8 +30,11 @@ export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault
 
 /** Hands mails to one relay over a pool of connections. */
 export interface MailTransport {
-  /** `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body. */
-  send(mail: Mail, patienceMs: number): Promise<Sent>;
+  /**
+   * Resolves to nothing for a mail that {@link renew} was called before it was begun. `patienceMs`: how long the relay
+   * may take to be ready for MAIL, and then to ask for the body.
+   */
+  send(mail: Mail, patienceMs: number): Promise<Sent | undefined>;
   /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
   probe(patienceMs: number): Promise<Fault | undefined>;
   /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
@@ -46,12 +49,14 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
     async send(mail, patienceMs) {
       const progress = new Progress(patienceMs);
       const { signal } = progress;
+      const used = pool;
       const textEncoding = "quoted-printable" as const;
       try {
         const content = { ...mail, to: [...mail.to], textEncoding, signal, progress };
-        const { response } = await pool.sendMail(content);
+        const { response } = await used.sendMail(content);
         return { taken: true, reply: response };
       } catch (error) {
+        if (used !== pool && !progress.begun) return undefined;
         return { taken: false, fault: toFault(error, progress) };
       } finally {
         progress.end();
@@ -93,7 +98,7 @@ class Progress {
   watch(body: Readable): Readable {
     this.begun = true;
     this.#timer.refresh();
-    // n.b. so nodemailer does not send MAIL again by itself: that would hide a 421, and exceed a rate.
+    // n.b. else nodemailer takes what happens on a kept connection for the end of that, and a 421 is not seen.
     Object.defineProperty(body, "readableDidRead", { value: true });
     return body.once("resume", () => this.end()).once("end", () => (this.bodyRead = true));
   }
@@ -116,7 +121,7 @@ function createPool(relay: RelayOptions, socketTimeout: number) {
     name: relay.ehloName,
     maxConnections: connections,
     maxMessages: Number.MAX_SAFE_INTEGER,
-    maxRequeues: 1,
+    maxRequeues: 0,
     socketTimeout,
     connectionTimeout: Math.min(socketTimeout, CONNECT_MS),
     greetingTimeout: Math.min(socketTimeout, CONNECT_MS),

@@ -10,6 +10,8 @@ export interface Patience {
   final: number;
   /** How long a relay is left alone at first; half of it after a broken connection, for others to pass or not. */
   pause: number;
+  /** How long mails are held while every relay is in trouble, before they are given back to the broker. */
+  held: number;
 }
 
 /**
@@ -21,6 +23,7 @@ export const PATIENCE: Patience = {
   hasty: 3_000,
   final: 600_000,
   pause: 1_000,
+  held: 600_000,
 };
 
 /** How long a mail waits for a relay this time. `isProbe`: others wait for how it fares. */

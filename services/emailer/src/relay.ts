@@ -7,7 +7,9 @@ import {
   explain,
   explainBriefly,
   isAuthRefused,
+  isLost,
   isOfOneMail,
+  isStall,
   isThrottled,
   type Fault,
   type Verdict,
@@ -22,8 +24,8 @@ import {
 import type { EmailerMetrics } from "./metrics.ts";
 import { patienceFor, type Patience } from "./patience.ts";
 
-/** A mail that is to blame this often is the message's trouble; with the break that nobody is blamed for, the third time. */
-const BLAMED_MAX = 2;
+/** A mail that breaks the connection this often, while others pass, is the message's trouble. */
+const BREAKS_MAX = 3;
 /** No clock is trusted with a relay's limit to the millisecond. */
 const RATE_MARGIN_MS = 10;
 /** What is told of a relay that has every place taken and leaves them all without an answer. */
@@ -144,7 +146,7 @@ export class Relay {
     return sent;
   }
 
-  async #handOver(passage: Passage, patienceMs: number): Promise<Sent> {
+  async #handOver(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
     this.#blame.begins(passage);
     const { sendSeconds } = this.#dependencies.metrics;
     const stop = sendSeconds.startTimer({ relay: this.#config.name });
@@ -153,27 +155,35 @@ export class Relay {
 
   async #judge(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
     const verdict = classify(fault);
-    if (verdict === "relay")
-      return isOfOneMail(fault)
-        ? this.#judgeBreak(fault, passage, isProbe)
-        : void this.#open(fault);
+    if (verdict === "relay") return this.#judgeTrouble(fault, passage, isProbe);
     if (isThrottled(fault) && !this.#blame.othersPassed(passage)) this.#open(fault);
     else if (isProbe) this.circuit.close();
     return this.#result(verdict, explain(fault));
   }
 
+  async #judgeTrouble(
+    fault: Fault,
+    passage: Passage,
+    isProbe: boolean,
+  ): Promise<Result | undefined> {
+    if (isLost(fault) && !passage.again && !isProbe) {
+      passage.again = true;
+      passage.breaks = isOfOneMail(fault) ? 1 : 0;
+      return undefined;
+    }
+    return isOfOneMail(fault) ? this.#judgeBreak(fault, passage, isProbe) : void this.#open(fault);
+  }
+
   async #judgeBreak(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
-    const isStall = fault.code === "ETIMEDOUT";
-    if (isStall) passage.stalls += 1;
-    // A connection that was kept open may have been lost long before.
-    else if (passage.breaks++ === 0 && !isProbe) return undefined;
+    if (isStall(fault)) passage.stalls += 1;
     this.#blame.broke(passage);
     await sleep(this.#dependencies.patience.pause / 2);
     const blamed = this.#blame.isOf(passage);
     // Connecting and the password were well, and one mail that breaks off tells no more: let the others tell.
     if (isProbe) this.circuit.close();
     else if (!blamed && this.#open(fault)) passage.opened ??= this.#blame;
-    return passage.blamed < BLAMED_MAX ? undefined : this.#result("deferred", explain(fault));
+    const isGuilty = blamed && passage.breaks >= BREAKS_MAX;
+    return isGuilty ? this.#result("deferred", explain(fault)) : undefined;
   }
 
   #result(verdict: Result["verdict"], reply: string): Result {
@@ -183,7 +193,10 @@ export class Relay {
   async #probe(): Promise<Trouble | undefined> {
     const places = this.#places;
     const [patience] = this.#dependencies.patience.alone;
-    if (!(await places.enterUnlessStuck(patience))) return this.#toTrouble(SILENT);
+    if (!(await places.enterUnlessStuck(patience))) {
+      if (places === this.#places) this.#renewPlaces();
+      return this.#toTrouble(SILENT);
+    }
     const fault = await this.#transport.probe(patience);
     places.leave();
     return fault && this.#toTrouble(fault);
@@ -200,10 +213,15 @@ export class Relay {
     if (!this.circuit.open(this.#toTrouble(fault))) return false;
     this.#tokens.clear();
     this.#places.clear();
-    // What a stalling relay holds shall not keep others from their places when it is back.
-    if (fault.code === "ETIMEDOUT") this.#places = new Gate(this.#config.connections);
+    if (isStall(fault)) this.#renewPlaces();
     this.#transport.renew();
     return true;
+  }
+
+  /** What a stalling relay holds shall not keep others from their places when it is back. */
+  #renewPlaces(): void {
+    this.#places.clear();
+    this.#places = new Gate(this.#config.connections);
   }
 
   #switched(reason?: string): void {

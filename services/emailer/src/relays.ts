@@ -2,21 +2,18 @@ import { EventEmitter, once } from "node:events";
 import type { Check, Component } from "@posthorn/chassis";
 import type { Passage } from "./blame.ts";
 import type { Mail } from "./mail.ts";
-import { PATIENCE } from "./patience.ts";
+import { PATIENCE, type Patience } from "./patience.ts";
 import { Relay, type RelayConfig, type RelayDependencies, type Result } from "./relay.ts";
-
-/** Mails are held this long while every relay is in trouble, then given back to the broker. */
-const HELD_MS = 600_000;
 
 /** Options of {@link Relays}. */
 export interface RelaysOptions extends Pick<RelayDependencies, "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
-  patience?: RelayDependencies["patience"];
+  patience?: Patience;
   /** Called when every relay is in trouble, and when one is well again. */
   onTrouble: () => void;
   onWell: () => void;
-  /** Called when mails have been held for ten minutes. */
+  /** Called when mails have been held for too long. */
   onHeldTooLong: () => void;
 }
 
@@ -29,11 +26,14 @@ export class Relays implements Component {
   readonly #held = new EventEmitter().setMaxListeners(0);
   readonly #ending = new AbortController();
   #oneIsWell = true;
-  #patience: NodeJS.Timeout | undefined;
+  readonly #patience: Patience;
+  #holding: NodeJS.Timeout | undefined;
 
   constructor(options: RelaysOptions) {
     this.#options = options;
-    const dependencies = { patience: PATIENCE, ...options, onChange: () => this.#changed() };
+    this.#patience = options.patience ?? PATIENCE;
+    const onChange = () => this.#changed();
+    const dependencies = { ...options, patience: this.#patience, onChange };
     this.#relays = options.relays.map((relay) => new Relay(relay, dependencies));
   }
 
@@ -61,7 +61,7 @@ export class Relays implements Component {
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops, before it was handed over
    */
   async send(mail: Mail, signal: AbortSignal): Promise<Result> {
-    const passage: Passage = { mail, signal, breaks: 0, stalls: 0, blamed: 0, taken: new Map() };
+    const passage: Passage = { mail, signal, again: false, stalls: 0, breaks: 0, taken: new Map() };
     for (;;) {
       const relay = await this.#next(signal);
       const isHasty = this.#relays.some((other) => other !== relay && isWell(other));
@@ -87,12 +87,12 @@ export class Relays implements Component {
     const oneIsWell = this.#relays.some(isWell);
     if (oneIsWell === this.#oneIsWell) return;
     this.#oneIsWell = oneIsWell;
-    clearTimeout(this.#patience);
+    clearTimeout(this.#holding);
     const { onTrouble, onWell, onHeldTooLong } = this.#options;
     if (oneIsWell) onWell();
     else {
       onTrouble();
-      this.#patience = setTimeout(onHeldTooLong, HELD_MS).unref();
+      this.#holding = setTimeout(onHeldTooLong, this.#patience.held).unref();
     }
   }
 }

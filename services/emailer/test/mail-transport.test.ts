@@ -184,11 +184,12 @@ async function start(script?: Script, config: Partial<RelayConfig> = {}) {
   return { relay, transport };
 }
 
-function verdictOf(sent: Sent): string {
+function verdictOf(sent?: Sent): string {
+  if (sent === undefined) return "nothing";
   return sent.taken ? "taken" : classify(sent.fault);
 }
 
-function faultOf(sent: Sent) {
-  if (sent.taken) throw new Error("The relay took it");
+function faultOf(sent?: Sent) {
+  if (sent?.taken !== false) throw new Error("The relay took it");
   return sent.fault;
 }
