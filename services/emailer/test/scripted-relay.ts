@@ -82,7 +82,8 @@ function converse(
     else if (behaviour !== "stall") socket.write(`${behaviour}\r\n`);
     return behaviour;
   };
-  createInterface(socket).on("line", (line) => {
+  const lines = createInterface(socket).on("error", () => undefined);
+  lines.on("line", (line) => {
     const verb = line.slice(0, 4).toUpperCase();
     if (inBody) {
       if (line !== ".") return;
