@@ -110,5 +110,5 @@ export default defineConfig(
       ),
     },
   },
-  { files: ["scripts/**", "test/{bench,cluster}/**"], rules: { "no-console": "off" } },
+  { files: ["scripts/**", "test/{bench,chaos,cluster}/**"], rules: { "no-console": "off" } },
 );

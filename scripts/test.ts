@@ -26,6 +26,10 @@ if (await dockerAnswers()) {
 } else {
   console.log("\nNOT RUN: the broker tests on RabbitMQ 4.3, because no Docker engine answers.");
 }
+if (process.argv.includes("--chaos")) {
+  const chaos = [process.execPath, "test/chaos/run.ts", "--seconds=120"];
+  await step("two minutes of chaos", chaos);
+}
 rmSync(reports, { recursive: true });
 process.exitCode = sum.failed === 0 ? 0 : 1;
 console.log(`\n${sum.passed} passed, ${sum.failed} failed`);

@@ -14,6 +14,7 @@ export interface AuditLine {
   id: string;
   delivery: string;
   kind: string;
+  time: string;
   recipient?: string;
   attempt?: number;
   reply?: string;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import { Recent } from "@posthorn/chassis";
+import { seeded } from "../../../test/support/random.ts";
 import type { AuditLine } from "../src/audit-line.ts";
 import { GroupCommit } from "../src/group-commit.ts";
 import { ForgetfulDisk, type Life, type Skipped } from "./forgetful-disk.ts";
@@ -52,7 +53,7 @@ describe("an acknowledged event", () => {
 
 /** As a broker and the logger do: what was not acknowledged in one life is handed over again in the next. */
 async function run(seed: number, skipped?: Skipped): Promise<Trial> {
-  const random = generator(seed);
+  const random = seeded(seed).next;
   const disk = new ForgetfulDisk(temporaryDirectory(), random, skipped);
   const acknowledged = new Set<string>();
   for (let lives = 1; lives <= LIVES; lives++) {
@@ -108,15 +109,4 @@ function lostOf({ acknowledged, directory }: Trial): string[] {
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await nextTurn();
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,0 +1,111 @@
+import { describe, expect, it } from "@jest/globals";
+import { balance, type Evidence, type Line } from "./books.ts";
+import type { Sent } from "./load.ts";
+import type { Take } from "./relay.ts";
+
+const ID = "019ab000-0000-7000-8000-000000000001";
+const TO = "n0-0@well.example";
+const OPEN = { heard: Infinity };
+
+function sent(outcome: Sent["outcome"], ...recipients: string[]): Sent {
+  const known = outcome === "accepted" ? { id: ID } : {};
+  return { recipients, status: 0, ...(outcome && { outcome }), ...known };
+}
+
+function take(time: number, session: Take["session"] = OPEN): Take {
+  return { emailId: ID, recipient: TO, time, session };
+}
+
+function line(kind: string, time = 0, possibleDuplicate = false): Line {
+  return { kind: `email.${kind}`, delivery: `${ID}.0.0`, time, possibleDuplicate };
+}
+
+function balanceOf(evidence: Partial<Evidence>) {
+  return balance({
+    ...{ sent: [sent("accepted", TO)], takes: [], refused: new Set(), lines: [] },
+    ...{ parked: [], deaths: [], ...evidence },
+  });
+}
+
+describe("the books' ends of a delivery", () => {
+  it("are sent, failed and parked, by the relay's word and the record's", () => {
+    const accepted = line("accepted");
+    const ends = [
+      balanceOf({ takes: [take(1)], lines: [accepted, line("sent")] }),
+      balanceOf({ refused: new Set([TO]), lines: [accepted, line("failed")] }),
+      balanceOf({ parked: [`${ID}.0.0`], lines: [accepted, line("parked")] }),
+    ];
+
+    expect(ends.map(({ sent, failed, parked }) => [sent, failed, parked])).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ]);
+    expect(ends.flatMap(({ lost, unrecorded }) => [...lost, ...unrecorded])).toEqual([]);
+  });
+
+  it.each<[string, Partial<Evidence>]>([
+    ["nothing became of it", { lines: [line("accepted")] }],
+    ["the record says sent, and the relay never took it", { lines: [line("sent")] }],
+    ["the record says failed, and the relay never refused it", { lines: [line("failed")] }],
+    ["the record says parked, and it rests nowhere", { lines: [line("parked")] }],
+  ])("are none, and it is lost, when %s", (_, evidence) => {
+    expect(balanceOf(evidence).lost).toEqual([`${ID}.0.0`]);
+  });
+
+  it.each<[string, Line[]]>([
+    ["its acceptance", [line("sent")]],
+    ["its end", [line("accepted")]],
+  ])("are not wholly recorded without %s", (_, lines) => {
+    expect(balanceOf({ takes: [take(1)], lines }).unrecorded).toEqual([`${ID}.0.0`]);
+  });
+});
+
+describe("the books' mails that were taken twice", () => {
+  const flagged = line("sent", 2_000, true);
+
+  it.each<[string, Partial<Evidence>]>([
+    ["a death between them, before anything was recorded", { deaths: [1_500] }],
+    [
+      "the relay's connection ended before the 250 got through",
+      { takes: [take(1_000, { heard: 900, ended: 1_001 }), take(2_000)] },
+    ],
+  ])("are inside the window after %s", (_, evidence) => {
+    const { twiceInside, twiceOutside } = balanceOf({
+      ...{ takes: [take(1_000), take(2_000)], lines: [flagged], ...evidence },
+    });
+
+    expect([twiceInside.length, twiceOutside.length]).toEqual([1, 0]);
+  });
+
+  it.each<[string, Partial<Evidence>]>([
+    ["nothing died between them", { deaths: [500, 2_500] }],
+    ["the first was recorded before the second", { deaths: [1_500], lines: [line("sent", 1_010)] }],
+    [
+      "the relay's connection was heard of after the first",
+      { takes: [take(1_000, { heard: 1_100, ended: 1_200 }), take(2_000)] },
+    ],
+  ])("are outside the window when %s", (_, evidence) => {
+    const { twiceInside, twiceOutside } = balanceOf({
+      ...{ takes: [take(1_000), take(2_000)], lines: [flagged], ...evidence },
+    });
+
+    expect([twiceInside.length, twiceOutside.length]).toEqual([0, 1]);
+  });
+
+  it("need a flag in the record", () => {
+    const twice = { takes: [take(1_000), take(2_000)], deaths: [1_500] };
+
+    expect(balanceOf({ ...twice, lines: [flagged] }).twiceUnflagged).toEqual([]);
+    expect(balanceOf({ ...twice, lines: [line("sent", 2_000)] }).twiceUnflagged).toHaveLength(1);
+  });
+});
+
+describe("the books' refused requests", () => {
+  it("tell of mail that was sent all the same", () => {
+    expect(balanceOf({ sent: [sent("refused", TO)], takes: [take(1)] }).refusedAndSent).toEqual([
+      TO,
+    ]);
+    expect(balanceOf({ sent: [sent("unknown", TO)], takes: [take(1)] }).refusedAndSent).toEqual([]);
+  });
+});

@@ -1,0 +1,97 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+interface Edit {
+  file: string;
+  from: string;
+  to: string;
+}
+
+/** Ways to break the promise, each a small edit of the sources: a harness that cannot fail proves nothing. */
+export const SABOTAGES = {
+  /** The client gets its 202 before the broker has the email. */
+  "early-202": {
+    file: "services/api/src/send-route.ts",
+    from: `    await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
+      throw toProblem(error, id);
+    });`,
+    to: `    void publish(toPublication(id, email, request.get("traceparent"))).catch(() => undefined);
+    void toProblem;`,
+  },
+  /** The broker forgets a delivery before a relay has taken it. */
+  "ack-before-250": {
+    file: "services/emailer/src/handle-delivery.ts",
+    from: "    return settlement.catch(leaveIfAborted);",
+    to: `    void settlement.catch(leaveIfAborted).catch(() => undefined);
+    return Promise.resolve("ack");`,
+  },
+  /** The broker forgets an event before it stands in the audit log. */
+  "ack-before-sync": {
+    file: "services/logger/src/sinks.ts",
+    from: "      append(info[LINE], info[STANDS]);",
+    to: `      append(info[LINE], () => undefined);
+      info[STANDS]();`,
+  },
+  /** A retry is a copy that is published beside an acknowledgement, instead of one step inside the broker. */
+  "requeue-by-copy": {
+    file: "services/emailer/src/conclude.ts",
+    from: `        : retry(attempt, told, record);
+  }`,
+    to: `        : retry(attempt, told, record).then((): Settlement => {
+            const { body, properties } = attempt.delivery;
+            const { messageId, type } = properties as Record<"messageId" | "type", string>;
+            const copy = { exchange: "", routingKey: "emailer.wait.2s", messageId, type, body };
+            void options.publisher.publish(copy).catch(() => undefined);
+            return "ack";
+          });
+  }`,
+  },
+} as const satisfies Record<string, Edit>;
+
+/** The name of one of {@link SABOTAGES}. */
+export type Sabotage = keyof typeof SABOTAGES;
+
+/** Copies the services and packages under `root` to a directory, from which they run as the originals do. */
+export function copySources(root: string, directory: string): void {
+  for (const part of ["services", "packages"]) {
+    const filter = (path: string) => !/\/(node_modules|test)$/.test(path);
+    cpSync(join(root, part), join(directory, part), { recursive: true, filter });
+  }
+  for (const file of ["package.json", "tsconfig.json"])
+    cpSync(join(root, file), join(directory, file));
+  linkModules(root, directory);
+}
+
+/** Breaks such a copy. @throws {Error} when the text to edit is not there, once and no more */
+export function breakCopy(directory: string, sabotage: Sabotage): void {
+  const { file, from, to } = SABOTAGES[sabotage];
+  const path = join(directory, file);
+  const parts = readFileSync(path, "utf8").split(from);
+  if (parts.length !== 2) throw new Error(`the text that a sabotage edits is not in ${file}`);
+  writeFileSync(path, parts.join(to));
+}
+
+/** The copy has the same libraries, and packages of its own. */
+function linkModules(root: string, directory: string): void {
+  for (const where of [
+    "",
+    ...readdirSync(join(root, "services")).map((name) => `services/${name}`),
+  ]) {
+    const modules = join(root, where, "node_modules");
+    if (!existsSync(modules)) continue;
+    mkdirSync(join(directory, where, "node_modules"), { recursive: true });
+    for (const name of readdirSync(modules).filter((each) => each !== "@posthorn"))
+      symlinkSync(join(modules, name), join(directory, where, "node_modules", name));
+  }
+  mkdirSync(join(directory, "node_modules/@posthorn"));
+  for (const name of readdirSync(join(root, "packages")))
+    symlinkSync(join(directory, "packages", name), join(directory, "node_modules/@posthorn", name));
+}

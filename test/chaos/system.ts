@@ -1,0 +1,220 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connect } from "amqplib";
+import { end, freePort, startBroker, type Broker } from "../../scripts/broker.ts";
+import type { Random } from "../support/random.ts";
+import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
+import type { AuditLine } from "../support/system.ts";
+import { waitFor } from "../support/wait-for.ts";
+import type { Line } from "./books.ts";
+import { Link } from "./link.ts";
+import { ChaosRelay } from "./relay.ts";
+import { Service } from "./service.ts";
+
+const FIRST_PASSWORD = "the-first-password";
+/** In seconds; the first rung is also what a sabotage publishes to. */
+const LADDER = "2s,5s,10s";
+const MAX_ATTEMPTS = 6;
+/** The audit log and the ledger take about three kilobytes for an email. */
+const DISK_MEGABYTES = 2_000;
+
+/** The names of the processes that are killed and frozen. */
+export const PROCESSES = ["api", "emailer", "logger", "broker"] as const;
+/** One of {@link PROCESSES}. */
+export type ProcessName = (typeof PROCESSES)[number];
+type ServiceName = Exclude<ProcessName, "broker">;
+
+/** Where the system runs, and from which sources. */
+export interface Places {
+  /** A directory of the run's own. */
+  directory: string;
+  /** Where `services` and `packages` are. */
+  root: string;
+}
+
+/** The real system: broker and services as processes, with the harness's proxies, relay and disk around them. */
+export class ChaosSystem {
+  readonly relay: ChaosRelay;
+  /** By what they connect: a service and the broker, or the emailer and the relay. */
+  readonly links = new Map<string, Link>();
+  readonly services = new Map<ServiceName, Service>();
+  /** Undefined where none can be mounted. */
+  readonly disk: SmallDisk | undefined;
+  /** Every process that the harness killed, and when. */
+  readonly kills: { name: ProcessName; time: number }[] = [];
+  api = "";
+  readonly #places: Places;
+  readonly #audit: string;
+  readonly #passwordFile: string;
+  #port = 0;
+  #broker: Broker | undefined;
+  #admins: string[] = [];
+
+  constructor(places: Places, random: Random) {
+    this.#places = places;
+    this.#audit = join(places.directory, "audit");
+    this.#passwordFile = join(places.directory, "password");
+    this.relay = new ChaosRelay(FIRST_PASSWORD, random);
+    this.disk = mountSmallDisk(this.#audit, DISK_MEGABYTES);
+    // However the harness ends, nothing stays mounted.
+    process.once("exit", () => this.disk?.remove());
+  }
+
+  /** Starts everything; resolves when every service is ready. */
+  async start(): Promise<void> {
+    mkdirSync(this.#audit, { recursive: true });
+    writeFileSync(this.#passwordFile, FIRST_PASSWORD);
+    this.#port = await freePort();
+    await this.startBroker();
+    const relayPort = await this.#link("emailer-relay", await this.relay.start(), false);
+    const relayUrl = `smtp://chaos@127.0.0.1:${relayPort}?passwordFile=${this.#passwordFile}&connections=40`;
+    const httpPort = String(await freePort());
+    this.api = `http://127.0.0.1:${httpPort}`;
+    await this.#startService("api", {
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: httpPort,
+      API_ANONYMOUS: "true",
+    });
+    await this.#startService("emailer", {
+      SMTP_URLS: relayUrl,
+      MAIL_FROM: "Posthorn <post@horn.example>",
+      PREFETCH: "200",
+      RETRY_LADDER: LADDER,
+      MAX_ATTEMPTS: String(MAX_ATTEMPTS),
+    });
+    await this.#startService("logger", { AUDIT_DIR: this.#audit });
+    for (const admin of this.#admins)
+      await waitFor(`${admin} is ready`, async () => (await fetch(`${admin}/readyz`)).ok, 60_000);
+  }
+
+  /** Starts the broker where it was, on the data that it left. */
+  async startBroker(): Promise<void> {
+    const dir = join(this.#places.directory, "rabbitmq");
+    this.#broker = await startBroker({ dir, port: this.#port });
+  }
+
+  async kill(name: ProcessName): Promise<void> {
+    this.kills.push({ name, time: Date.now() });
+    if (name !== "broker") return this.services.get(name)?.kill();
+    await this.#broker?.kill("SIGKILL");
+    await this.#broker?.ended;
+  }
+
+  async restart(name: ProcessName): Promise<void> {
+    if (name === "broker") await this.startBroker();
+    else this.services.get(name)?.start();
+  }
+
+  async signal(name: ProcessName, signal: "SIGSTOP" | "SIGCONT"): Promise<void> {
+    if (name === "broker") await this.#broker?.kill(signal);
+    else this.services.get(name)?.signal(signal);
+  }
+
+  link(name: string): Link {
+    const link = this.links.get(name);
+    if (!link) throw new Error(`there is no link ${name}`);
+    return link;
+  }
+
+  /** The relay has a new password, and the emailer does not know it. */
+  changePassword(password: string): void {
+    this.relay.changePassword(password);
+  }
+
+  /** The operator writes it into the file. */
+  tellPassword(password: string): void {
+    writeFileSync(this.#passwordFile, password);
+  }
+
+  /** Bytes of the audit log: more of them mean that the logger records. */
+  auditBytes(): number {
+    const sizes = this.#auditFiles().map((file) => statSync(file, { throwIfNoEntry: false })?.size);
+    return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  }
+
+  /** The audit log, as far as the books need it. */
+  auditLines(): Line[] {
+    const texts = this.#auditFiles().flatMap((file) => readFileSync(file, "utf8").split("\n"));
+    return texts.filter((text) => text !== "").map(toLine);
+  }
+
+  /** Messages in the queues of the system, and how many of them are parked. */
+  async waiting(): Promise<number> {
+    const model = await connect(this.#brokerUrl, { timeout: 5_000 });
+    model.on("error", () => undefined);
+    const channel = await model.createChannel();
+    const names = ["emailer", "logger", "logger.held"];
+    for (const [rung, time] of LADDER.split(",").entries())
+      names.push(`emailer.attempt.${rung + 1}`, `emailer.wait.${time}`);
+    let count = 0;
+    for (const name of names) count += (await channel.checkQueue(name)).messageCount;
+    await model.close();
+    return count;
+  }
+
+  /** The delivery ids of the messages that rest in the queue of the parked. */
+  async parked(): Promise<string[]> {
+    const model = await connect(this.#brokerUrl, { timeout: 5_000 });
+    const channel = await model.createChannel();
+    const ids: string[] = [];
+    for (;;) {
+      const message = await channel.get("emailer.parked");
+      if (!message) break;
+      ids.push(String(message.properties.messageId));
+    }
+    await model.close();
+    return ids;
+  }
+
+  /** Errors that nobody foresaw: what the services printed, and processes that ended by themselves. */
+  uncaught(): string[] {
+    return [...this.services.values()].flatMap((service) => [
+      ...service.uncaught().map((line) => `${service.name}: ${line.slice(0, 500)}`),
+      ...Array.from({ length: service.endedByItself }, () => `${service.name} ended by itself`),
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.services.values()].map((service) => service.kill("SIGKILL")));
+    for (const link of this.links.values()) link.stop();
+    this.relay.stop();
+    if (this.#broker) await end(this.#broker);
+    this.disk?.remove();
+  }
+
+  async #startService(name: ServiceName, own: Record<string, string>): Promise<void> {
+    const brokerPort = await this.#link(`${name}-broker`, this.#port, true);
+    const admin = String(await freePort());
+    const env = {
+      AMQP_URL: `amqp://guest:guest@127.0.0.1:${brokerPort}`,
+      METRICS_HOST: "127.0.0.1",
+      METRICS_PORT: admin,
+      LOG_FORMAT: "json",
+      ...own,
+    };
+    const service = new Service(name, this.#places.root, env, this.#places.directory);
+    this.services.set(name, service);
+    this.#admins.push(`http://127.0.0.1:${admin}`);
+    service.start();
+  }
+
+  async #link(name: string, port: number, isAmqp: boolean): Promise<number> {
+    const link = new Link(name, port, isAmqp);
+    this.links.set(name, link);
+    return link.start();
+  }
+
+  get #brokerUrl(): string {
+    return `amqp://guest:guest@127.0.0.1:${this.#port}`;
+  }
+
+  #auditFiles(): string[] {
+    const names = readdirSync(this.#audit).filter((name) => name.endsWith(".jsonl"));
+    return names.sort().map((name) => join(this.#audit, name));
+  }
+}
+
+function toLine(text: string): Line {
+  const { kind, delivery, time, possibleDuplicate } = JSON.parse(text) as AuditLine;
+  return { kind, delivery, time: Date.parse(time), possibleDuplicate };
+}

@@ -1,0 +1,36 @@
+/** Numbers that are the same for the same seed. */
+export interface Random {
+  /** From 0 to below 1. */
+  next: () => number;
+  /** A whole number from `least` to `most`. */
+  whole: (least: number, most: number) => number;
+  /** Whether what happens in `share` of all cases happens now. */
+  chance: (share: number) => boolean;
+  pick: <T>(from: readonly T[]) => T;
+  shuffle: <T>(all: readonly T[]) => T[];
+  /** Another generator, whose numbers do not depend on how many were drawn of this one since. */
+  fork: () => Random;
+}
+
+/** Creates a generator from a seed, a whole number (mulberry32). */
+export function seeded(seed: number): Random {
+  let state = seed | 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const whole = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
+  return {
+    next,
+    whole,
+    chance: (share) => next() < share,
+    pick: (from) => from[whole(0, from.length - 1)] as (typeof from)[number],
+    shuffle: (all) => {
+      const rest = [...all];
+      return all.map(() => rest.splice(whole(0, rest.length - 1), 1)[0] as (typeof all)[number]);
+    },
+    fork: () => seeded(whole(0, 2 ** 32 - 1)),
+  };
+}
