@@ -25,7 +25,6 @@ const QUIET_MS = 4_000;
 const options = readOptions(process.argv.slice(2));
 const { emails, rate, seed, seconds, sabotage } = options;
 const directory = mkdtempSync(join(tmpdir(), "posthorn-chaos-"));
-process.once("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 const root = sabotage ? join(directory, "sources") : process.cwd();
@@ -43,6 +42,11 @@ console.log(`npm run chaos -- ${repeat.join(" ")}`);
 delete process.env["AMQP_URL"];
 const random = seeded(seed);
 const system = new ChaosSystem({ directory, root }, random.fork());
+// However it ends, nothing stays mounted and nothing lies about; the services are on leashes.
+process.once("exit", () => {
+  system.disk?.remove();
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+});
 if (!system.disk) console.log("NOT RUN: a disk that fills, because only root may mount one.");
 await system.start();
 const ended = () => system.relay.takes.length + system.relay.refused.size;

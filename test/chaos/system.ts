@@ -56,8 +56,6 @@ export class ChaosSystem {
     this.#passwordFile = join(places.directory, "password");
     this.relay = new ChaosRelay(FIRST_PASSWORD, random);
     this.disk = mountSmallDisk(this.#audit, DISK_MEGABYTES);
-    // However the harness ends, nothing stays mounted.
-    process.once("exit", () => this.disk?.remove());
   }
 
   /** Starts everything; resolves when every service is ready. */
@@ -179,7 +177,6 @@ export class ChaosSystem {
     for (const link of this.links.values()) link.stop();
     this.relay.stop();
     if (this.#broker) await end(this.#broker);
-    this.disk?.remove();
   }
 
   async #startService(name: ServiceName, own: Record<string, string>): Promise<void> {
