@@ -24,7 +24,12 @@ export interface Rendering {
 
 /** Renders the chart in a namespace `ns` with values as Helm takes them, such as `--set` and `a=b`. */
 export function render(release: string, ...args: string[]): Rendering {
-  const command = ["template", release, "charts/posthorn", "--namespace", "ns", ...args];
+  return renderChart("charts/posthorn", release, ...args);
+}
+
+/** The same for any chart. */
+export function renderChart(chart: string, release: string, ...args: string[]): Rendering {
+  const command = ["template", release, chart, "--namespace", "ns", ...args];
   const { stdout, stderr, status } = spawnSync(helm(), command, { encoding: "utf8" });
   if (status !== 0) return { objects: [], error: stderr };
   const documents = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject);

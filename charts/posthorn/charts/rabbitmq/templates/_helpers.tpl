@@ -51,7 +51,7 @@ app.kubernetes.io/component: broker
 {{- define "rabbitmq.imagePullSecrets" -}}
 {{- $names := concat (dig "imagePullSecrets" list (.Values.global | default dict)) .Values.imagePullSecrets -}}
 {{- range $names | uniq }}
-- name: {{ kindIs "map" . | ternary (get . "name") . }}
+- name: {{ . }}
 {{- end }}
 {{- end -}}
 
@@ -62,6 +62,11 @@ app.kubernetes.io/component: broker
 {{/* "true" or empty. */}}
 {{- define "rabbitmq.tls" -}}
 {{- if or .Values.tls.enabled (dig "rabbitmq" "tls" "enabled" false (.Values.global | default dict)) }}true{{ end -}}
+{{- end -}}
+
+{{/* "true" or empty. */}}
+{{- define "rabbitmq.networkPolicy" -}}
+{{- if and .Values.networkPolicy.enabled (dig "networkPolicy" "enabled" true (.Values.global | default dict)) }}true{{ end -}}
 {{- end -}}
 
 {{- define "rabbitmq.tlsSecretName" -}}
