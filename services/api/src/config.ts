@@ -19,6 +19,9 @@ export const variables = z
       .default("::")
       .describe("Address of the API; `::` is every address, IPv4 too"),
     HTTP_PORT: port(8080, "Port of the API"),
+    HTTP_LEAVE_MS: integer(0, 60_000)
+      .default(0)
+      .describe("While stopping: how long it goes on, unready, so that load balancers leave first"),
     API_KEYS_FILE: z
       .string()
       .optional()
@@ -55,7 +58,7 @@ export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   return {
     ...commonConfig(v, env),
-    http: { host: v.HTTP_HOST, port: v.HTTP_PORT },
+    http: { host: v.HTTP_HOST, port: v.HTTP_PORT, leaveMs: v.HTTP_LEAVE_MS },
     publish: { windowSize: v.PUBLISH_WINDOW, timeoutMs: v.PUBLISH_TIMEOUT_MS },
     patienceMs: v.SEND_PATIENCE_MS,
     apiKeysFile: v.API_KEYS_FILE,

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { inTime, listen, type Check, type Component, type Log } from "@posthorn/chassis";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
@@ -31,6 +32,8 @@ export interface HttpServerOptions {
   host: string;
   port: number;
   handle: RequestListener;
+  /** While stopping: how long it goes on taking connections, unready, so that balancers leave it first. */
+  leaveMs: number;
   /** Told the status of what could not be read as a request. */
   refused: (status: number) => void;
   log: Log;
@@ -62,10 +65,12 @@ export class HttpServer implements Component {
     log.info("API listens", { port: await listen(this.#server, host, port) });
   }
 
-  /** Takes no more connections, answers what is begun or on the wire, closes. */
+  /** Becomes unready, then takes no more connections, answers what is begun or on the wire, closes. */
   async stop(signal: AbortSignal): Promise<void> {
     if (!this.#server.listening) return;
     this.#stopping = true;
+    // n.b. what the kernel has accepted and we have not is reset when the port is closed.
+    await sleep(this.#options.leaveMs, undefined, { signal }).catch(() => undefined);
     const closed = once(this.#server, "close");
     // n.b. http's own close() destroys idle connections at once, and with them requests on the wire.
     NetServer.prototype.close.call(this.#server);

@@ -24,7 +24,7 @@ let server: HttpServer | undefined;
 afterEach(() => server?.stop(AbortSignal.abort()));
 
 /** Starts the API behind its server; each publish takes as long as the subject says, in milliseconds. */
-async function start(limits: ServerOptions = {}) {
+async function start(limits: ServerOptions = {}, leaveMs = 0) {
   const published: Publication[] = [];
   const refusals: number[] = [];
   const { log, lines } = createFakeLog();
@@ -39,6 +39,7 @@ async function start(limits: ServerOptions = {}) {
     host: "127.0.0.1",
     port: 0,
     handle: app,
+    leaveMs,
     refused: (status) => refusals.push(status),
     log,
     limits,
@@ -312,6 +313,22 @@ describe("HttpServer#stop", () => {
     const refused = outcomes.filter((outcome) => outcome !== 202);
     expect([...new Set(refused)]).toEqual(["ECONNREFUSED"]);
     expect(published).toHaveLength(outcomes.length - refused.length);
+  });
+
+  it("goes on for a while, unready, so that balancers leave before it takes no connection", async () => {
+    const { server, port } = await start({}, 60_000);
+    const leaving = new AbortController();
+
+    const stopped = server.stop(leaving.signal);
+    const late = connectRaw(port);
+    late.socket.write(taking(0));
+    await late.closed;
+    leaving.abort();
+    await stopped;
+
+    expect(server.check()).toMatchObject({ blocks: true });
+    expect(statusesIn(late.received())).toEqual([202]);
+    expect(late.received()).toContain("Connection: close");
   });
 
   it("is unready while it stops", async () => {
