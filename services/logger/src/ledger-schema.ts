@@ -31,6 +31,7 @@ export const SCHEMA = `
     relay TEXT, reply TEXT, reason TEXT, possible_duplicate INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS deliveries_parked ON deliveries (time, id) WHERE kind = 'email.parked';
+  CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (time) WHERE kind = 'email.accepted';
 `;
 
 /** What one line of the audit log adds; ?1 is the line. A delivery's row is made of all its events, so their order is no matter. */

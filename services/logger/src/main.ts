@@ -20,6 +20,7 @@ import { countParked } from "./parked-list.ts";
 import { ParkedPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
+import { oldestWaiting } from "./waiting.ts";
 import { WriterLock } from "./writer-lock.ts";
 
 const CONFIRM_MS = 10_000;
@@ -28,7 +29,10 @@ runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
   const { log, registry, amqp, program } = createService("logger", config, declared, host);
-  const metrics = createLoggerMetrics(registry, config.audit.directory, () => countParked(ledger));
+  const metrics = createLoggerMetrics(registry, config.audit.directory, {
+    parked: () => countParked(ledger),
+    oldestWaiting: () => oldestWaiting(ledger),
+  });
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });

@@ -16,6 +16,8 @@ const HELP = {
     "1 while the ledger is missing, damaged or being built from the audit log",
   posthorn_parked_deliveries:
     "Deliveries that rest until a person replays or deletes them, by reason",
+  posthorn_oldest_waiting_seconds:
+    "Age of the oldest delivery that was accepted and never attempted; NaN while the ledger is broken",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
 const SYNC_BUCKETS = [
@@ -25,11 +27,18 @@ const SYNC_BUCKETS = [
 /** What the logger counts. */
 export type LoggerMetrics = ReturnType<typeof createLoggerMetrics>;
 
-/** Creates the logger's metrics in its registry; `directory` is the audit log's, `parked` tells what is parked. */
+/** What the ledger tells when the metrics are read. */
+export interface Ledgered {
+  parked: () => { reason: string; count: number }[];
+  oldestWaiting: () => number;
+}
+const NOTHING: Ledgered = { parked: () => [], oldestWaiting: () => NaN };
+
+/** Creates the logger's metrics in its registry; `directory` is the audit log's. */
 export function createLoggerMetrics(
   registry: Registry,
   directory: string,
-  parked: () => { reason: string; count: number }[] = () => [],
+  { parked, oldestWaiting } = NOTHING,
 ) {
   const { counter, gauge, histogram, sampled } = meter(registry, HELP);
   sampled("posthorn_audit_disk_free_bytes", async (gauge) => {
@@ -43,6 +52,9 @@ export function createLoggerMetrics(
     },
     "reason",
   );
+  sampled("posthorn_oldest_waiting_seconds", (gauge) => {
+    gauge.set(oldestWaiting());
+  });
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
     syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),

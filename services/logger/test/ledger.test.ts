@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
+import { oldestWaiting } from "../src/waiting.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { auditLog, EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
 
@@ -137,5 +138,35 @@ describe("Ledger", () => {
 
     expect(ledger.answer(DELIVERY).last).toBeNull();
     expect(ledger.answer(parked).last).toBe("email.parked");
+  });
+});
+
+describe("oldestWaiting", () => {
+  it("is the age of the oldest delivery that was never attempted", async () => {
+    const { ledger, write } = await setUp();
+    const ago = (seconds: number) => ({
+      time: new Date(Date.now() - seconds * 1_000).toISOString(),
+    });
+
+    expect(oldestWaiting(ledger)).toBe(0);
+    await write(
+      event("email.accepted", 0, { ...ago(60), delivery: `${EMAIL_ID}.0.0` }),
+      event("email.accepted", 1, { ...ago(30), delivery: `${EMAIL_ID}.1.0` }),
+    );
+    expect(Math.round(oldestWaiting(ledger) / 10)).toBe(6);
+
+    await write(event("email.deferred", 0, { ...ago(5), delivery: `${EMAIL_ID}.0.0` }));
+    expect(Math.round(oldestWaiting(ledger) / 10)).toBe(3);
+  });
+
+  it("is found by an index, and is not a number while the ledger is broken", async () => {
+    const { ledger } = await setUp();
+    const sql = "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
+
+    const plan = ledger.rows(`EXPLAIN QUERY PLAN ${sql}`);
+    await ledger.stop();
+
+    expect(String(plan[0]?.["detail"])).toContain("deliveries_waiting");
+    expect(oldestWaiting(ledger)).toBeNaN();
   });
 });
