@@ -4,6 +4,8 @@
 ARG SERVICE
 
 FROM --platform=$BUILDPLATFORM node:24-bookworm-slim AS dependencies
+# The packages are in the SBOM by their manifests here; a bundle has none.
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY packages/chassis/package.json packages/chassis/
