@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { end, startBroker } from "../../scripts/broker.ts";
+import { startBroker } from "../support/broker-process.ts";
 import { allReady, sendMany, startSystem, type Name, type System } from "../support/system.ts";
 
 /** Prints each service's memory after 10,000 and after 100,000 emails, and the ratio: `node test/bench/memory.ts [count]`. */
@@ -21,7 +21,7 @@ for (const name of NAMES) {
   console.log(`${name.padEnd(8)} ${megabytes(first[name])} ${megabytes(last[name])}   ${ratio}`);
 }
 await system.stop();
-await end(broker);
+await broker.end();
 rmSync(dir, { recursive: true, force: true });
 
 async function after(on: System, total: number, count: number): Promise<Record<Name, number>> {

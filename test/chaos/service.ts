@@ -1,9 +1,9 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { spawnLeashed } from "../../scripts/broker.ts";
 import { NODE_FLAGS } from "../../scripts/node-flags.ts";
+import { leashed, startPart } from "../../scripts/part.ts";
 
 /** Log messages that tell of an error nobody foresaw. */
 const UNFORESEEN =
@@ -31,11 +31,9 @@ export class Service {
   }
 
   start(): void {
-    const output = openSync(this.#log, "a");
-    const argv = [process.execPath, ...NODE_FLAGS, this.#program];
+    const argv = leashed([process.execPath, ...NODE_FLAGS, this.#program]);
     const env = { PATH: process.env["PATH"] ?? "", ...this.#env };
-    const child = spawnLeashed(argv, { env, stdio: ["ignore", output, output] });
-    closeSync(output);
+    const child = startPart({ argv, env, log: this.#log });
     this.#killed = false;
     this.#child = child;
     child.once("exit", () => {

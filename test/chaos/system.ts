@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "amqplib";
-import { end, freePort, startBroker, type Broker } from "../../scripts/broker.ts";
+import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
 import type { Random } from "../support/random.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import type { AuditLine } from "../support/system.ts";
@@ -176,7 +176,7 @@ export class ChaosSystem {
     await Promise.all([...this.services.values()].map((service) => service.kill("SIGKILL")));
     for (const link of this.links.values()) link.stop();
     this.relay.stop();
-    if (this.#broker) await end(this.#broker);
+    await this.#broker?.end();
   }
 
   async #startService(name: ServiceName, own: Record<string, string>): Promise<void> {

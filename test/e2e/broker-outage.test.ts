@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { end, freePort, startBroker, type Broker } from "../../scripts/broker.ts";
+import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
 import { allReady, emailNumber, startSystem, type Answer, type System } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await system.stop();
-  await end(broker);
+  await broker.end();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -50,7 +50,7 @@ describe("a broker that goes and comes back under load", () => {
     const load = startLoad();
     await sleep(1_500);
 
-    await end(broker);
+    await broker.end();
     await sleep(4_000);
     expect(await liveness()).toEqual([200, 200, 200]);
     broker = await startOwnBroker();

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { end, startBroker } from "../../scripts/broker.ts";
+import { startBroker } from "./broker-process.ts";
 
 /** What the global teardown, which Jest loads on its own, has to do. */
 export const teardown = globalThis as unknown as { endBroker: () => Promise<void> };
@@ -17,7 +17,6 @@ export default async function globalSetup(): Promise<void> {
   // Once for all projects of the run.
   if ("endBroker" in globalThis) return;
   const dir = mkdtempSync(join(tmpdir(), "posthorn-broker-"));
-  delete process.env["AMQP_URL"];
   const broker = await startBroker({ dir, inDocker: process.env["BROKER_IN_DOCKER"] === "true" });
   const control = createServer((request, response) => {
     void text(request)
@@ -35,7 +34,7 @@ export default async function globalSetup(): Promise<void> {
   teardown.endBroker = async () => {
     control.close();
     control.closeAllConnections();
-    await end(broker);
+    await broker.end();
     rmSync(dir, { recursive: true, force: true });
   };
 }
