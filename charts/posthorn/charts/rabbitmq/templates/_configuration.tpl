@@ -23,8 +23,9 @@ heartbeat = 10
 
 # The broker reads the machine's memory, not the container's limit of {{ .Values.resources.limits.memory }}.
 total_memory_available_override_value = {{ include "rabbitmq.memoryBytes" . }}
-# Quorum queues hold up to three times this in memory; the default of 512 MiB is for larger containers.
-raft.wal_max_size_bytes = {{ div (include "rabbitmq.memoryBytes" . | int64) 8 | min 536870912 }}
+# What quorum queues have written and not yet sorted into segments is in memory, up to three times this. The default of 512 MiB is
+# more than the whole of this container has to spare; raft.wal_max_size_bytes has no effect on 4.3.
+quorum_queue.wal_max_size_bytes = {{ div (include "rabbitmq.memoryBytes" . | int64) 16 | min 536870912 }}
 disk_free_limit.absolute = {{ div (include "rabbitmq.bytes" .Values.persistence.size | int64) 10 | min 2147483648 }}
 
 cluster_formation.peer_discovery_backend = k8s
