@@ -27,15 +27,7 @@ export const UNKNOWN = "UNKNOWN";
 
 const OPENING = /^(CONN|EHLO|HELO|LHLO|STARTTLS|AUTH|QUIT|RSET)/;
 /** nodemailer's codes for what is the message's own fault, found out before the relay was asked. */
-const UNSENDABLE = new Set([
-  "EENVELOPE",
-  "EMESSAGE",
-  "ESTREAM",
-  "EMAXRECIPIENTS",
-  "EFILEACCESS",
-  "EURLACCESS",
-  "EFETCH",
-]);
+const UNSENDABLE = /^E(ENVELOPE|MESSAGE|STREAM|MAXRECIPIENTS|FILEACCESS|URLACCESS|FETCH)$/;
 /** RFC 4954 §6: authentication required, too weak, refused, or only over TLS. Asked of us, not of the message. */
 const AUTHENTICATION = new Set([530, 534, 535, 538]);
 /** RFC 5321 §3.8: the relay is closing the channel. */
@@ -104,7 +96,7 @@ export function explain(fault: Fault): string {
 }
 
 function withoutReply(fault: Fault): Verdict {
-  if (UNSENDABLE.has(fault.code)) return "failed";
+  if (UNSENDABLE.test(fault.code)) return "failed";
   return fault.bodyRead ? "ambiguous" : "relay";
 }
 
