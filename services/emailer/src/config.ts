@@ -12,6 +12,7 @@ import {
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
 import { isSender, addressOf } from "./mail.ts";
+import type { Rate } from "./relay.ts";
 import { credentialsNow, relayUrls, type RelayUrl } from "./relay-url.ts";
 
 const RUNGS_MAX = 16;
@@ -62,6 +63,11 @@ export const variables = z.object({
   SMTP_CONNECTIONS: integer(1, 1_000)
     .default(10)
     .describe("Most connections to a relay at a time, where its URL does not say"),
+  SMTP_SHARED_BY: integer(1, 1_000)
+    .default(1)
+    .describe(
+      "How many emailers there can be; each takes its part of a relay's `connections` and `rate`",
+    ),
   SMTP_URLS: relayUrls.meta({
     ...SECRET,
     form: "URLs, separated by commas",
@@ -76,7 +82,7 @@ export function loadConfig(env: Env) {
   const urls = secretReader(env, "SMTP_URLS");
   const relays = v.SMTP_URLS.map((relay, index) => ({
     ...relay,
-    connections: relay.connections ?? v.SMTP_CONNECTIONS,
+    ...shareOf(relay.connections ?? v.SMTP_CONNECTIONS, relay.rate, v.SMTP_SHARED_BY),
     ehloName: v.EHLO_NAME,
     name: nameOf(relay, v.SMTP_URLS.slice(0, index)),
     ...(relay.user && {
@@ -111,7 +117,18 @@ function nameOf({ name }: RelayUrl, before: readonly RelayUrl[]): string {
   return same === 0 ? name : `${name}#${same + 1}`;
 }
 
+/** n.b. rounded down, so that all together stay within the limit; but no emailer goes without. */
+function shareOf(connections: number, rate: Rate | undefined, emailers: number) {
+  const part = (whole: number) => Math.max(1, Math.floor(whole / emailers));
+  if (!rate) return { connections: part(connections) };
+  const slower = Math.max(1, emailers / rate.mails);
+  return {
+    connections: part(connections),
+    rate: { mails: part(rate.mails), periodMs: rate.periodMs * slower },
+  };
+}
+
 /** What a relay's rate does not let through in time the broker would take back, and count as a crash. */
-function mailsHeldAtMost({ rate }: RelayUrl): number {
+function mailsHeldAtMost({ rate }: { rate?: Rate | undefined }): number {
   return rate === undefined ? Infinity : Math.ceil((rate.mails / rate.periodMs) * HELD_MS);
 }

@@ -39,6 +39,17 @@ describe("loadConfig", () => {
     expect(load).not.toThrow(value);
   });
 
+  it.each([
+    ["connections=7&rate=10", "3", { connections: 2, rate: { mails: 3, periodMs: 1_000 } }],
+    ["connections=2&rate=100/m", "3", { connections: 1, rate: { mails: 33, periodMs: 60_000 } }],
+    ["rate=0.5", "4", { connections: 2, rate: { mails: 1, periodMs: 8_000 } }],
+    ["rate=14", "1", { connections: 10, rate: { mails: 14, periodMs: 1_000 } }],
+  ])("takes its part of %s, shared by %s", (options, SMTP_SHARED_BY, part) => {
+    const SMTP_URLS = `smtp://relay.example?${options}`;
+
+    expect(loadConfig({ ...needed, SMTP_URLS, SMTP_SHARED_BY }).relays).toMatchObject([part]);
+  });
+
   it("reads the ladder in seconds", () => {
     expect(loadConfig({ ...needed, RETRY_LADDER: "5s,2m,1h" })).toMatchObject({
       ladder: { seconds: [5, 120, 3_600] },
