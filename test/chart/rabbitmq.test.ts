@@ -181,7 +181,7 @@ describe("the broker's chart alone", () => {
   });
 
   it("names the Job after what it does, as a Job cannot be changed", () => {
-    const jobs = ["", "metrics.perObject=false", "image.tag=4.3.6-management"].map(
+    const jobs = ["", "podLabels.team=mail", "image.tag=4.3.6-management"].map(
       (values) => set(values).find(({ kind }) => kind === "Job")?.metadata.name,
     );
 

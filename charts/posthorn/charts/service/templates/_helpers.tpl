@@ -47,11 +47,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* Whether the broker is this release's own. */}}
 {{- define "service.ownBroker" -}}
-{{- if not (dig "rabbitmq" "existingSecret" "" (.Values.global | default dict)) }}true{{ end -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- if not (or $broker.url $broker.existingSecret) }}true{{ end -}}
 {{- end -}}
 
+{{/* The Secret whose `uri` is the broker's: one that is there, the one made of a given URL, or that of the release's own broker. */}}
 {{- define "service.brokerSecret" -}}
-{{- dig "rabbitmq" "existingSecret" "" (.Values.global | default dict) | default (printf "%s-rabbitmq" .Release.Name) -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- $made := ternary "broker" "rabbitmq" (not (empty $broker.url)) -}}
+{{- $broker.existingSecret | default (printf "%s-%s" .Release.Name $made) -}}
+{{- end -}}
+
+{{/* Where an external broker listens. */}}
+{{- define "service.brokerPort" -}}
+{{- dig "rabbitmq" "port" 0 (.Values.global | default dict) | default (ternary 5671 5672 (not (empty (include "service.rabbitmqTls" .)))) -}}
 {{- end -}}
 
 {{/* The Secret whose ca.crt the broker's certificate is checked against, or nothing. */}}

@@ -9,9 +9,15 @@ metadata:
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.podAnnotations }}
+  {{- $broker := dig "rabbitmq" "url" "" (.Values.global | default dict) }}
+  {{- if or $broker .Values.podAnnotations }}
   annotations:
-    {{- toYaml . | nindent 4 }}
+    {{- with $broker }}
+    checksum/broker: {{ sha256sum . | trunc 8 | quote }}
+    {{- end }}
+    {{- range $name, $value := .Values.podAnnotations }}
+    {{ $name }}: {{ tpl $value $ | quote }}
+    {{- end }}
   {{- end }}
 spec:
   automountServiceAccountToken: false
