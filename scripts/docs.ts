@@ -204,6 +204,7 @@ queue without a delivery limit (\`x-delivery-limit\` 1000000000); nothing depend
 | header \`traceparent\` | when the request had one | as the email | |
 | header \`x-maybe-duplicate\` | \`true\`: may have been handed over before | as the email | |
 | header \`x-parked-reason\`, \`x-parked-detail\` | in \`emailer.parked\` only | | |
+| header \`x-parked-whole\` | there, where it is all recipients' | | |
 
 A version is part of the type. Consumers read the version before theirs too; a newer one is held, not parked: the
 emailer sends it down the ladder, the logger to \`logger.held\`, and both say so. What is malformed is parked with its reason.

@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,12 +13,14 @@ import { endPart, leashed, startPart, type Program } from "./part.ts";
 
 const HOME = join(import.meta.dirname, "../.posthorn");
 const RUN_FILE = join(HOME, "run.json");
+/** What opens the internal port, unless the environment names another. */
+const TOKEN_FILE = join(HOME, "internal-token");
 const MAILDEV = fileURLToPath(new URL("bin/maildev.js", import.meta.resolve("maildev")));
 const HOST = "127.0.0.1";
 const ADMIN = { apiAdmin: 9464, emailerAdmin: 9474, loggerAdmin: 9484 };
 /** What listens where, or on the next free port. */
-const PORTS = { api: 8080, ...ADMIN, inbox: 1080, smtp: 1025, amqp: 12_000 };
-type Places = Record<keyof typeof PORTS | "audit", string>;
+const PORTS = { api: 8080, ...ADMIN, internal: 9465, inbox: 1080, smtp: 1025, amqp: 12_000 };
+type Places = Record<keyof typeof PORTS | "audit" | "internalToken", string>;
 const SERVICES = ["api", "emailer", "logger"] as const;
 /** Ctrl-C promises that all is gone within 10 s: the services by half of it, then what they used. */
 const GRACE_MS = 4_700;
@@ -52,6 +55,7 @@ async function start(): Promise<void> {
   Inbox     ${SMTP_URLS ? "none: mail leaves through SMTP_URLS" : at.inbox}
   Audit     ${at.audit}
   Metrics   ${SERVICES.map((name) => `${at[`${name}Admin`]}/metrics`).join("  ")}
+  Internal  ${at.internal} with the token in ${at.internalToken}
   RabbitMQ  amqp://${new URL(at.amqp).host}
 
   curl -i ${at.api}/send -H 'Content-Type: application/json' \\
@@ -60,7 +64,7 @@ async function start(): Promise<void> {
 }
 
 async function choosePlaces(): Promise<Places> {
-  const at: Record<string, string> = { audit: join(HOME, "audit") };
+  const at: Record<string, string> = { audit: join(HOME, "audit"), internalToken: makeToken() };
   for (const [name, wanted] of Object.entries(PORTS)) {
     const port = await getPort({ host: HOST, port: portNumbers(wanted, wanted + 999) });
     if (port !== wanted) say(`Port ${wanted} is taken; ${name} gets ${port}`);
@@ -88,7 +92,12 @@ async function startServices(at: Places): Promise<void> {
   const own = {
     api: { HTTP_HOST: HOST, HTTP_PORT: portOf(at.api), ...access },
     emailer: { SMTP_URLS: at.smtp },
-    logger: { AUDIT_DIR: at.audit },
+    logger: {
+      AUDIT_DIR: at.audit,
+      INTERNAL_HOST: HOST,
+      INTERNAL_PORT: portOf(at.internal),
+      INTERNAL_TOKEN_FILE: at.internalToken,
+    },
   };
   const shared = {
     MAIL_FROM: "Posthorn <posthorn@localhost.localdomain>",
@@ -140,6 +149,15 @@ function writeRunFile(): void {
   const text = JSON.stringify({ ...places, pids }, undefined, 2);
   writeFileSync(`${RUN_FILE}.new`, `${text}\n`, { mode: 0o600 });
   renameSync(`${RUN_FILE}.new`, RUN_FILE);
+}
+
+/** The file with the internal port's token: the one of the starts before, or a new one. */
+function makeToken(): string {
+  const { INTERNAL_TOKEN_FILE: file, INTERNAL_TOKEN: given } = process.env;
+  if (file) return file;
+  const token = given ?? randomBytes(32).toString("hex");
+  if (given || !existsSync(TOKEN_FILE)) writeFileSync(TOKEN_FILE, `${token}\n`, { mode: 0o600 });
+  return TOKEN_FILE;
 }
 
 /** Makes .posthorn/ ours alone: SQLite's lock on a file goes with the process, however that ends. */

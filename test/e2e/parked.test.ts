@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
+import { newEmailId } from "@posthorn/contract";
+import { probe } from "../support/broker.ts";
 import {
   allReady,
   emailNumber,
@@ -111,6 +113,57 @@ describe("parked mail", () => {
     ]);
     const kinds = (email.body["events"] as { kind: string }[]).map(({ kind }) => kind);
     expect(kinds).toHaveLength(5);
+  });
+
+  it("is replayed once by a pass, though the relay refuses it again", async () => {
+    const [first] = await park(3);
+
+    expect(await pass("replay", { all: true })).toMatchObject({ of: 3, done: 3, left: 0 });
+
+    await system.audited("email.parked", 6, 30_000);
+    const { body } = await system.internal("GET", "/parked");
+    expect(body["total"]).toBe(3);
+    refusing = false;
+    expect(await pass("replay", { all: true })).toMatchObject({ of: 3, done: 3, left: 0 });
+    const sent = await system.audited("email.sent", 3);
+    expect(sent.map(({ delivery }) => delivery)).toContain(`${String(first)}.0.2`);
+  });
+
+  it("reaches every recipient of an email that killed its emailers before it was split", async () => {
+    refusing = false;
+    await system.services.emailer.end("SIGTERM");
+    const toaddr = ["a@example.com", "b@example.com", "c@example.com"];
+    const { id } = await system.send({ toaddr, subject: "s", body: "b" });
+    for (let death = 0; death < 20; death += 1) {
+      const dying = await probe(system.amqp);
+      await waitFor("the email", async () => dying.channel.get("emailer"));
+      await dying.close();
+    }
+    await system.restart("emailer");
+    expect(await system.audited("email.parked", 1)).toMatchObject([{ id, reason: "CRASHED" }]);
+
+    expect(await pass("replay", { all: true })).toMatchObject({ done: 1, left: 0 });
+
+    await system.audited("email.sent", 3);
+    expect(system.sink.taken.map(({ to }) => to).sort()).toEqual(toaddr);
+  });
+
+  it("is listed once, replayed or not, when it is no email, and can be deleted", async () => {
+    const broker = await probe(system.amqp);
+    const properties = { messageId: newEmailId(), type: "email.v1", persistent: true };
+    broker.channel.publish("emails", "", Buffer.from("no email"), properties);
+    await system.audited("email.parked", 1);
+
+    await pass("replay", { all: true });
+    await system.audited("email.parked", 2);
+
+    const { body } = await system.internal("GET", "/parked");
+    const delivery = `${properties.messageId}.0.1`;
+    expect(body).toMatchObject({ total: 1, parked: [{ delivery, reason: "MESSAGE_NOT_JSON" }] });
+    expect(await pass("delete", { all: true })).toMatchObject({ done: 1 });
+    await system.audited("email.deleted", 1);
+    expect((await system.internal("GET", "/parked")).body["total"]).toBe(0);
+    await broker.close();
   });
 
   it.each([

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { connect } from "node:net";
@@ -27,6 +28,8 @@ interface Run {
   apiAdmin: string;
   emailerAdmin: string;
   loggerAdmin: string;
+  internal: string;
+  internalToken: string;
   inbox: string;
   smtp: string;
   amqp: string;
@@ -60,6 +63,18 @@ describe("npm start", () => {
     expect(mails).toEqual([expect.objectContaining({ subject: "First light" })]);
     await waitFor("its record", () => audit(run).includes("email.sent"));
     expect(audit(run)).toContain(id);
+  });
+
+  it("opens the internal port to who has the token that it made", async () => {
+    const run = read();
+    const ask = (token: string) =>
+      fetch(`${run.internal}/pause`, { headers: { authorization: `Bearer ${token}` } });
+
+    const answer = await ask(readFileSync(run.internalToken, "utf8").trim());
+
+    expect(await answer.json()).toEqual({ paused: false });
+    expect((await ask("x".repeat(64))).status).toBe(401);
+    expect(statSync(run.internalToken).mode & 0o777).toBe(0o600);
   });
 
   it("starts a part again that died, and says so", async () => {

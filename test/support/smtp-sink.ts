@@ -27,14 +27,19 @@ export interface SmtpSink {
   close(): Promise<void>;
 }
 
-/** Starts a sink on loopback. `delayMs` is how long it takes over each message; with a `password` it asks for that. */
+/**
+ * Starts a sink on loopback. `refuseSender`: its reply code to MAIL; `delayMs` is how long it takes over each message; with a
+ * `password` it asks for that.
+ */
 export async function startSink({
   rule = () => undefined,
+  refuseSender = () => undefined,
   delayMs = 0,
   port = 0,
   password,
 }: {
   rule?: Rule;
+  refuseSender?: () => number | undefined;
   delayMs?: number;
   port?: number;
   password?: string;
@@ -47,6 +52,14 @@ export async function startSink({
     onAuth: ({ username, password: shown }, _session, done) =>
       done(shown === password ? null : new Error("wrong password"), { user: username }),
     disableReverseLookup: true,
+    onMailFrom(_address, _session, done) {
+      const responseCode = refuseSender();
+      done(
+        responseCode === undefined
+          ? null
+          : Object.assign(new Error("sender refused"), { responseCode }),
+      );
+    },
     onRcptTo({ address }, _session, done) {
       offered.add(address);
       const answer = rule(address);

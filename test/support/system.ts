@@ -54,8 +54,8 @@ export interface System {
   audit(): AuditLine[];
   /** Resolves when as many lines of a kind stand in the audit log. */
   audited(kind: string, count: number, deadlineMs?: number): Promise<AuditLine[]>;
-  /** Starts one service anew, after it ended. */
-  restart(name: Name): Promise<void>;
+  /** Starts one service anew, after it ended, from then on with other variables if some are given. */
+  restart(name: Name, env?: Record<string, string>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,6 +64,7 @@ export interface SystemOptions {
   amqp?: string;
   env?: Record<string, string>;
   rule?: Rule;
+  refuseSender?: () => number | undefined;
   delayMs?: number;
 }
 
@@ -72,11 +73,16 @@ export async function startSystem({
   amqp,
   env = {},
   rule,
+  refuseSender,
   delayMs = 0,
 }: SystemOptions = {}): Promise<System> {
   const vhost = amqp ?? (await createVhost());
   const dir = mkdtempSync(join(tmpdir(), "posthorn-audit-"));
-  const sink = await startSink({ delayMs, ...(rule ? { rule } : {}) });
+  const sink = await startSink({
+    delayMs,
+    ...(rule && { rule }),
+    ...(refuseSender && { refuseSender }),
+  });
   const common = { AMQP_URL: vhost, SHUTDOWN_DEADLINE_MS: "15000", RETRY_LADDER: "1s,2s", ...env };
   const environments: Record<Name, Record<string, string>> = {
     api: { ...common, HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", API_ANONYMOUS: "true" },
@@ -126,7 +132,8 @@ export async function startSystem({
         },
         deadlineMs,
       ),
-    restart: async (name) => {
+    restart: async (name, changed) => {
+      Object.assign(environments[name], changed);
       services[name] = await start(name);
     },
     stop: async () => {

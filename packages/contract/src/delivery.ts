@@ -9,6 +9,9 @@ const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{
 /** The header that marks a message whose delivery may have been made before. */
 export const MAYBE_DUPLICATE = "x-maybe-duplicate";
 
+/** The header of a parked email that was never split: it is all its recipients' delivery. */
+export const PARKED_WHOLE = "x-parked-whole";
+
 /** An email's id: UUID version 7 (RFC 9562 §5.7), its messageId. */
 export const emailIdSchema = z.string().regex(EMAIL_ID, "must be a UUID of version 7");
 

@@ -1,5 +1,11 @@
 import { copyOf, type Publisher, type Settlement } from "@posthorn/chassis";
-import { formatDeliveryId, PARKED_QUEUE, type Reason } from "@posthorn/contract";
+import {
+  formatDeliveryId,
+  isEmailId,
+  PARKED_QUEUE,
+  PARKED_WHOLE,
+  type Reason,
+} from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 import type { RecordOutcome, Told } from "./outcomes.ts";
 
@@ -16,7 +22,12 @@ export async function park(
   { publisher, record }: ParkOptions,
 ): Promise<Settlement> {
   const copy = copyOf(attempt.delivery, PARKED_QUEUE);
-  const why = { "x-parked-reason": told.reason, "x-parked-detail": told.reply.slice(0, 1_000) };
+  const whole = isEmailId(attempt.delivery.properties.messageId);
+  const why = {
+    "x-parked-reason": told.reason,
+    "x-parked-detail": told.reply.slice(0, 1_000),
+    ...(whole && { [PARKED_WHOLE]: true }),
+  };
   const messageId = formatDeliveryId(attempt.id);
   const publication = { ...copy, messageId, headers: { ...copy.headers, ...why } };
   await publisher.publishUntilConfirmed(publication, attempt.delivery.signal);

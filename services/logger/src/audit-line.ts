@@ -48,17 +48,21 @@ export function acceptedLines(id: string, email: Email, possibleDuplicate: boole
   });
 }
 
-/** The lines of a replay: the parked delivery's end, and the acceptance of the next generation. */
-export function replayedLines(id: DeliveryId, email: Email): AuditLine[] {
+/** The lines of a replay: the parked delivery's end, and the acceptance of the next generation. Absent: no email could be read. */
+export function replayedLines(id: DeliveryId, email?: Email): AuditLine[] {
   const time = new Date().toISOString();
-  const known = { time, recipient: recipientsOf(email)[id.recipient], subject: email.subject };
   const parked = formatDeliveryId({ ...id, generation: id.generation - 1 });
   const next = formatDeliveryId(id);
-  const event = { ...known, bytes: Buffer.byteLength(email.body), possibleDuplicate: false };
+  const event = { time, ...(email && describe(email, id)), possibleDuplicate: false };
   return [
     toLine(`${parked}.replayed`, { ...event, kind: "email.replayed", delivery: parked }),
     toLine(`${next}.accepted`, { ...event, kind: "email.accepted", delivery: next }),
   ];
+}
+
+function describe(email: Email, { recipient }: DeliveryId) {
+  const { subject, body } = email;
+  return { recipient: recipientsOf(email)[recipient], subject, bytes: Buffer.byteLength(body) };
 }
 
 /** What happened to a delivery: an outcome, its acceptance, or its replay. */

@@ -17,6 +17,7 @@ import {
   MAYBE_DUPLICATE,
   newEmailId,
   OUTCOMES_EXCHANGE,
+  parseDeliveryId,
   QUERY_TYPE,
   querySchema,
   readAs,
@@ -24,6 +25,8 @@ import {
   readOutcome,
   REPLY_QUEUE,
   type Answer,
+  type DeliveryId,
+  type Email,
   type Unreadable,
 } from "@posthorn/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
@@ -83,9 +86,7 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
       await recordAll([toLine(eventIdOf(delivery), message.outcome)], delivery, options);
       return "ack";
     case "delivery":
-      // Of a split email the first generation was recorded with the email; a later one is a replay.
-      if (message.id.generation > 0)
-        await recordAll(replayedLines(message.id, message.email), delivery, options);
+      await recordAll(replaysOf(message.id, message.email), delivery, options);
       return "ack";
     // An unnamed email comes back adopted.
     case "foreign":
@@ -95,10 +96,21 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
       return "reject";
     case "malformed":
       explain(message, options);
-      // A malformed email is parked by the emailer, and that outcome is its record.
+      // A malformed email is parked by the emailer, and that outcome is its record; but its replay is ours to record.
       if (ofOutcome) await park(delivery, message.reason, options);
+      else
+        await recordAll(
+          replaysOf(parseDeliveryId(delivery.properties.messageId)),
+          delivery,
+          options,
+        );
       return "ack";
   }
+}
+
+/** Of a split email the first generation was recorded with the email; a later one is a replay. */
+function replaysOf(id: DeliveryId | undefined, email?: Email): AuditLine[] {
+  return id && id.generation > 0 ? replayedLines(id, email) : [];
 }
 
 async function park(delivery: Delivery, reason: string, { publish }: RecordOptions): Promise<void> {

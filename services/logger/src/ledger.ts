@@ -193,8 +193,8 @@ export class Ledger implements Component {
   }
 }
 
-/** Below every email id made at that time or later: the ids begin with their time (RFC 9562 §5.7). */
-function oldestId(time: number): string {
+/** Below every email id made at that time or later, in milliseconds: the ids begin with their time (RFC 9562 §5.7). */
+export function oldestId(time: number): string {
   const hex = Math.max(0, time).toString(16).padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }

@@ -5,15 +5,22 @@ import {
   MAYBE_DUPLICATE,
   OUTCOME_TYPE,
   OUTCOMES_EXCHANGE,
+  PARKED_WHOLE,
   parseDeliveryId,
+  readEmail,
+  recipientsOf,
   REPLAY_KEY,
+  type Answer,
   type DeliveryId,
   type Outcome,
 } from "@posthorn/contract";
-import type { Ledger } from "./ledger.ts";
+import { oldestId, type Ledger } from "./ledger.ts";
 
-/** A replay of which nothing was heard for so long may never have reached the emailer. */
-const UNHEARD_MS = 600_000;
+/** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */
+const UNHEARD_MS = 900_000;
+const ENDED = `SELECT 1 FROM deliveries WHERE id BETWEEN ? AND ? AND kind <> 'email.accepted' AND time < ? LIMIT 1`;
+/** The last event of a delivery that somebody has in hand. */
+const OPEN: readonly Answer["last"][] = ["email.accepted", "email.deferred"];
 
 /** What a pass does with the deliveries that it is for. */
 export type Action = "replay" | "delete";
@@ -25,7 +32,10 @@ export type Action = "replay" | "delete";
 export type Verdict = "done" | "settled" | "left";
 
 /** A message as it rests in the queue of the parked ones. */
-export type Parked = Pick<Delivery, "body" | "properties">;
+export interface Parked extends Pick<Delivery, "body" | "properties"> {
+  /** A pass or its broker died with it in hand, so that its replay may stand in the emailer's queue and not in the record. */
+  doubtful: boolean;
+}
 
 /** Does with one parked message what a pass is for. */
 export type Decide = (action: Action, message: Parked, signal: AbortSignal) => Promise<Verdict>;
@@ -36,41 +46,66 @@ export interface DecideOptions {
   ledger: Pick<Ledger, "answer" | "rows">;
 }
 
-/** Creates the function that decides over a parked message by what the ledger knows of its delivery. */
+/** Creates the function that decides over a parked message by what the ledger knows of its deliveries. */
 export function createDecide({ publisher, ledger }: DecideOptions): Decide {
   return async (action, message, signal) => {
-    const id = parseDeliveryId(message.properties.messageId);
-    const judgement = id ? judge(id, ledger) : "left";
-    if (!id || judgement === "settled" || judgement === "left") return judgement as Verdict;
-    const { possibleDuplicate } = ledger.answer(formatDeliveryId(id));
-    const publication =
-      action === "delete"
-        ? deletion(id)
-        : replay(id, message, judgement === "again" || possibleDuplicate);
-    await publisher.publishUntilConfirmed(publication, signal);
-    return "done";
+    const decide = async (id: DeliveryId, ...resting: Answer["last"][]): Promise<Verdict> => {
+      const judgement = judge(id, resting, ledger);
+      if (judgement === "settled" || judgement === "left") return judgement;
+      const { possibleDuplicate } = ledger.answer(formatDeliveryId(id));
+      const doubtful = judgement === "again" || message.doubtful || possibleDuplicate;
+      const publication =
+        action === "replay"
+          ? replay(id, message, doubtful)
+          : deletion(judgement === "again" ? nextOf(id) : id);
+      await publisher.publishUntilConfirmed(publication, signal);
+      return "done";
+    };
+    const [first, ...others] = deliveriesOf(message);
+    const verdict = first ? await decide(first, "email.parked") : "left";
+    if (verdict === "left") return "left";
+    const verdicts: Verdict[] = [verdict];
+    for (const id of others) verdicts.push(await decide(id, "email.parked", "email.accepted"));
+    return verdicts.includes("left") ? "left" : verdict;
   };
 }
 
-function judge(id: DeliveryId, ledger: DecideOptions["ledger"]): Verdict | "again" {
-  const delivery = formatDeliveryId(id);
-  const { last, whole } = ledger.answer(delivery);
-  // n.b. acceptance is recorded long before parking: what is not known at all was forgotten after its retention.
-  if (last === "email.parked" || (last === null && whole)) return "done";
-  if (last === "email.replayed") return judgeReplayed(id, ledger);
-  const open = last === null || last === "email.accepted" || last === "email.deferred";
-  // An emailer died between parking its copy and saying so; another one has the delivery now.
-  return open ? "left" : "settled";
+/** Whose the message is: one recipient's, or all recipients' of an email that was parked before it was split. */
+function deliveriesOf(message: Parked): DeliveryId[] {
+  const id = parseDeliveryId(message.properties.messageId);
+  if (!id || message.properties.headers?.[PARKED_WHOLE] !== true) return id ? [id] : [];
+  const read = readEmail(message);
+  if (read.kind !== "delivery") return [id];
+  return [...recipientsOf(read.email).keys()].map((recipient) => ({ ...id, recipient }));
 }
 
-/** A pass died between the replay and its end here; or the broker did, and only the record of the replay was stored. */
-function judgeReplayed(id: DeliveryId, ledger: DecideOptions["ledger"]): Verdict | "again" {
-  const next = formatDeliveryId({ ...id, generation: id.generation + 1 });
-  const { last } = ledger.answer(next);
-  if (last !== null && last !== "email.accepted") return "settled";
-  const [row] = ledger.rows("SELECT time FROM deliveries WHERE id = ?", next);
-  const heard = row ? Date.parse(String(row["time"])) : 0;
-  return Date.now() - heard > UNHEARD_MS ? "again" : "left";
+/** `resting`: the last events of a delivery that rests in this message. */
+function judge(
+  id: DeliveryId,
+  resting: readonly Answer["last"][],
+  ledger: DecideOptions["ledger"],
+): Verdict | "again" {
+  const next = ledger.answer(formatDeliveryId(nextOf(id))).last;
+  if (next !== null)
+    return next === "email.accepted" ? judgeUnheard(nextOf(id), ledger) : "settled";
+  const { last, whole } = ledger.answer(formatDeliveryId(id));
+  if (!whole) return "left";
+  // n.b. acceptance is recorded long before parking: what is not known at all was forgotten after its retention.
+  if (resting.includes(last) || last === null) return "done";
+  // An emailer died between parking its copy and saying so; another one has the delivery now.
+  return OPEN.includes(last) ? "left" : "settled";
+}
+
+/**
+ * A pass died between a replay and its end here; or the broker did, and only the record of the replay was stored. The emailer's
+ * queue keeps its order: when what was accepted later has long ended, the replay is not in it.
+ */
+function judgeUnheard(replayed: DeliveryId, ledger: DecideOptions["ledger"]): "again" | "left" {
+  const [row] = ledger.rows("SELECT time FROM deliveries WHERE id = ?", formatDeliveryId(replayed));
+  const long = Date.now() - UNHEARD_MS;
+  const later = oldestId(Date.parse(String(row?.["time"])));
+  const ended = ledger.rows(ENDED, later, oldestId(long), new Date(long).toISOString());
+  return ended.length > 0 ? "again" : "left";
 }
 
 /** The next generation, as fresh as a new delivery; marked where a relay may have taken an earlier one. */
@@ -82,10 +117,14 @@ function replay(id: DeliveryId, message: Parked, doubtful: boolean): Publication
   return {
     ...copy,
     exchange: ENTRY_EXCHANGE,
-    messageId: formatDeliveryId({ ...id, generation: id.generation + 1 }),
+    messageId: formatDeliveryId(nextOf(id)),
     headers: { ...Object.fromEntries(kept), ...(doubtful && { [MAYBE_DUPLICATE]: true }) },
     ifAgain: { [MAYBE_DUPLICATE]: true },
   };
+}
+
+function nextOf(id: DeliveryId): DeliveryId {
+  return { ...id, generation: id.generation + 1 };
 }
 
 function deletion(id: DeliveryId): Publication {

@@ -36,7 +36,7 @@ const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR r
 const COUNT = `SELECT count(*) AS count ${PARKED}`;
 const IDS = `SELECT id ${PARKED}`;
 const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
-  possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND time || ' ' || id > ?4 ORDER BY time, id LIMIT ?5`;
+  possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND (time, id) > (?4, ?5) ORDER BY time, id LIMIT ?6`;
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 
 /** Where the list is kept, and what recipients end in there. */
@@ -50,7 +50,8 @@ export function listParked(
   { ledger, ending }: ListOptions,
   { limit, cursor, ...which }: z.output<typeof pageSchema>,
 ) {
-  const parked = ledger.rows(PAGE, ...valuesOf(which, ending), cursor, limit);
+  const [time = "", id = ""] = cursor.split(" ");
+  const parked = ledger.rows(PAGE, ...valuesOf(which, ending), time, id, limit);
   const last = parked.length === limit ? parked.at(-1) : undefined;
   const next = last ? `${String(last["time"])} ${String(last["delivery"])}` : null;
   const [total] = ledger.rows(COUNT, ...valuesOf(which, ending));

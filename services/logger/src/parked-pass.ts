@@ -1,25 +1,33 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, TransientError, type Log, type Publisher } from "@posthorn/chassis";
 import {
+  crashesOf,
   newEmailId,
   OUTCOMES_EXCHANGE,
   PARKED_PASS_QUEUE,
   PARKED_QUEUE,
   QUERY_KEY,
   QUERY_TYPE,
-  rejections,
   REPLY_QUEUE,
 } from "@posthorn/contract";
-import type { Action, Decide, Verdict } from "./parked-decision.ts";
+import type { Action, Decide, Parked, Verdict } from "./parked-decision.ts";
 
 const PREFETCH = 100;
-const LOOK_MS = 500;
-const IDLE_MS = 1_500;
+const LOOK_MS = 100;
+/** What was counted and has not come for so long was taken by somebody else. */
+const IDLE_MS = 3_000;
+/** A query whose answer is late is asked again. */
+const AGAIN_MS = 5_000;
+/** A message that a pass rejected is seen in one queue or the other at least every so many looks. */
+const STEADY_LOOKS = 5;
+const LOOKS_MAX = 100;
 
 /** How far a pass has come; the numbers are messages, by what became of them. */
 export interface Progress extends Record<Verdict, number> {
   action: Action;
   state: "running" | "done" | "failed";
+  /** How many there were when it began: it goes over these, once each, and over none that came later. */
+  of: number;
   /** Why it failed. What it has not done rests where it was. */
   error?: string;
 }
@@ -74,16 +82,14 @@ class Pass {
   readonly #selects: Selects;
   readonly #decide: Decide;
   readonly #lost = new AbortController();
-  readonly #ready = Promise.withResolvers<undefined>();
-  readonly #ended = Promise.withResolvers<undefined>();
-  readonly #returning = new Set<string>();
+  readonly #counted = Promise.withResolvers<undefined>();
   readonly #begun = new Map<string, Promise<Verdict>>();
+  #taken = 0;
   #inHand = 0;
   #lastAt = performance.now();
-  #over = false;
 
   constructor(channel: Channel, action: Action, selects: Selects, decide: Decide) {
-    this.progress = { action, state: "running", done: 0, settled: 0, left: 0 };
+    this.progress = { action, state: "running", of: 0, done: 0, settled: 0, left: 0 };
     this.#channel = channel;
     this.#selects = selects;
     this.#decide = decide;
@@ -96,35 +102,42 @@ class Pass {
       await this.#goThrough();
       this.progress.state = "done";
     } catch (error) {
+      this.#fail(error);
       this.progress.state = "failed";
-      this.progress.error = codeOf(error);
+      this.progress.error = codeOf(this.#lost.signal.reason);
     } finally {
       this.#channel.off("close", lose);
     }
   }
 
-  /** n.b. once its consumer is the only one, all that an earlier pass published stands in the queues. */
   async #goThrough(): Promise<void> {
     const channel = this.#channel;
     await channel.prefetch(PREFETCH);
     const take = (message: Message | null) => {
-      if (message) void this.#take(message);
+      if (message) void this.#take(message, (this.#taken += 1));
       else this.#fail(new TransientError("AMQP_CHANNEL_LOST", "The queue was deleted"));
     };
-    const { consumerTag } = await channel.consume(PARKED_QUEUE, take, { exclusive: true });
-    await Promise.race([recorded(channel), this.#ended.promise]);
-    this.#ready.resolve(undefined);
-    void this.#endWhenEmpty();
-    await this.#ended.promise;
+    // n.b. a quorum queue lets several consume, whatever is asked of it: that this logger is the only one is the lock's doing.
+    const { consumerTag } = await channel.consume(PARKED_QUEUE, take);
+    await recorded(channel, this.#lost.signal);
+    this.progress.of = await this.#count();
+    this.#lastAt = performance.now();
+    this.#counted.resolve(undefined);
+    while (!(await this.#allCame())) await sleep(LOOK_MS);
     await channel.cancel(consumerTag);
-    while (this.#inHand > 0 && !this.#lost.signal.aborted) await sleep(LOOK_MS / 10);
+    while (this.#inHand > 0) await sleep(LOOK_MS);
+    this.#lost.signal.throwIfAborted();
   }
 
-  async #take(message: Message): Promise<void> {
+  async #take(message: Message, number: number): Promise<void> {
     this.#inHand += 1;
     try {
-      await this.#ready.promise;
-      this.#settle(message, await this.#verdictOn(message));
+      await this.#counted.promise;
+      const ours = number <= this.progress.of;
+      const verdict = ours ? await this.#verdictOn(message) : "left";
+      if (verdict === "left") this.#channel.reject(message, false);
+      else this.#channel.ack(message);
+      if (ours) this.progress[verdict] += 1;
     } catch (error) {
       this.#fail(error);
     }
@@ -134,66 +147,64 @@ class Pass {
 
   async #verdictOn(message: Message): Promise<Verdict> {
     const id = String(message.properties.messageId);
-    // One that this pass has rejected: all others that were there have come by.
-    if (this.#returning.has(keyOf(message))) this.#end();
-    if (this.#over || !this.#selects(id)) return "left";
+    if (!this.#selects(id)) return "left";
     const first = this.#begun.get(id);
     // Its twin, left by an emailer that died while it parked.
     if (first) return (await first) === "left" ? "left" : "settled";
-    const { content: body, properties } = message;
-    const deciding = this.#decide(this.progress.action, { body, properties }, this.#lost.signal);
+    const deciding = this.#decide(this.progress.action, this.#parked(message), this.#lost.signal);
     this.#begun.set(id, deciding);
     return deciding;
   }
 
-  #settle(message: Message, verdict: Verdict): void {
-    if (!this.#over) this.progress[verdict] += 1;
-    if (verdict === "left") {
-      this.#returning.add(keyOf(message, 1));
-      this.#channel.reject(message, false);
-    } else this.#channel.ack(message);
+  async #allCame(): Promise<boolean> {
+    this.#lost.signal.throwIfAborted();
+    if (this.#taken >= this.progress.of) return true;
+    const idle = this.#inHand === 0 && performance.now() - this.#lastAt > IDLE_MS;
+    return idle && (await this.#waiting(PARKED_QUEUE)) === 0;
   }
 
-  async #endWhenEmpty(): Promise<void> {
-    while (!this.#over) {
+  /** What an earlier pass rejected is to be counted too: it comes back in a second, and no queue counts what it is moving. */
+  async #count(): Promise<number> {
+    let count = -1;
+    for (let looks = 0, steady = 0; looks < LOOKS_MAX && steady < STEADY_LOOKS; looks += 1) {
       await sleep(LOOK_MS);
-      const idle = this.#inHand === 0 && performance.now() - this.#lastAt > IDLE_MS;
-      if (idle && (await this.#isEmpty())) this.#end();
+      const away = await this.#waiting(PARKED_PASS_QUEUE);
+      const now = (await this.#waiting(PARKED_QUEUE)) + this.#inHand;
+      steady = away === 0 && now === count ? steady + 1 : 0;
+      count = now;
     }
+    return count;
   }
 
-  async #isEmpty(): Promise<boolean> {
-    const queues = [PARKED_QUEUE, PARKED_PASS_QUEUE].map((name) => this.#channel.checkQueue(name));
-    const counts = await Promise.all(queues).catch(() => []);
-    return counts.length > 0 && counts.every(({ messageCount }) => messageCount === 0);
+  async #waiting(queue: string): Promise<number> {
+    this.#lost.signal.throwIfAborted();
+    return (await this.#channel.checkQueue(queue)).messageCount;
   }
 
-  #end(): void {
-    this.#over = true;
-    this.#ended.resolve(undefined);
+  #parked({ content: body, properties }: Message): Parked {
+    const { version: brokerVersion } = this.#channel.connection.serverProperties;
+    const headers: Record<string, unknown> = properties.headers ?? {};
+    const doubtful = crashesOf({ queue: PARKED_QUEUE, headers, brokerVersion }) > 0;
+    return { body, properties, doubtful };
   }
 
   #fail(reason: unknown): void {
-    this.#over = true;
-    this.#lost.abort();
-    this.#ended.reject(reason);
+    this.#lost.abort(reason);
+    this.#counted.resolve(undefined);
   }
 }
 
-/** A message by its delivery and the times it was rejected here, by so many more. */
-function keyOf({ properties }: Message, more = 0): string {
-  const times = rejections(properties.headers ?? {}, PARKED_QUEUE) + more;
-  return `${String(properties.messageId)} ${times}`;
-}
-
 /** Resolves when the record has everything that was published so far: a query of our own was answered. */
-async function recorded(channel: Channel): Promise<void> {
-  const answered = Promise.withResolvers<undefined>();
-  const answer = () => answered.resolve(undefined);
+async function recorded(channel: Channel, lost: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const answer = () => resolve(undefined);
   const { consumerTag } = await channel.consume(REPLY_QUEUE, answer, { noAck: true });
   const query = Buffer.from(JSON.stringify({ delivery: `${newEmailId()}.0.0` }));
   const properties = { type: QUERY_TYPE, replyTo: REPLY_QUEUE, persistent: true };
-  channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
-  await answered.promise;
+  const ask = () => channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
+  ask();
+  lost.addEventListener("abort", () => reject(lost.reason as Error));
+  const again = setInterval(ask, AGAIN_MS);
+  await promise.finally(() => clearInterval(again));
   await channel.cancel(consumerTag);
 }

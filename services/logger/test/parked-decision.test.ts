@@ -1,0 +1,181 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import type { Publication } from "@posthorn/chassis";
+import { newEmailId } from "@posthorn/contract";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import { toLine, type AuditLine } from "../src/audit-line.ts";
+import { Ledger, oldestId } from "../src/ledger.ts";
+import { createDecide, type Action, type Parked } from "../src/parked-decision.ts";
+import { auditLog, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+
+const HOUR_MS = 3_600_000;
+const EMAIL = "019ab000-0000-7000-8000-000000000001";
+const never = new AbortController().signal;
+
+const ledgers: Ledger[] = [];
+afterEach(async () => {
+  for (const ledger of ledgers.splice(0)) await ledger.stop();
+});
+
+async function setUp(...events: AuditLine[]) {
+  const directory = temporaryDirectory();
+  const lines = () => auditLog(directory).lines();
+  const metrics = testMetrics(directory);
+  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log: keepLog() });
+  ledgers.push(ledger);
+  ledger.start();
+  await waitFor("a whole ledger", () => ledger.check() === undefined);
+  ledger.add(events);
+  const published: Publication[] = [];
+  const publishUntilConfirmed = (publication: Publication) => {
+    published.push(publication);
+    return Promise.resolve();
+  };
+  const decide = createDecide({ publisher: { publishUntilConfirmed }, ledger });
+  return {
+    published,
+    decide: (action: Action, message: Parked) => decide(action, message, never),
+  };
+}
+
+/** What is recorded of a delivery of {@link EMAIL}, so long ago. */
+function event(kind: AuditLine["kind"], delivery = "0.0", agoMs = 0, email = EMAIL): AuditLine {
+  return toLine(newEmailId(), {
+    kind,
+    delivery: `${email}.${delivery}`,
+    time: new Date(Date.now() - agoMs).toISOString(),
+    possibleDuplicate: kind === "email.parked" && agoMs > 0,
+  });
+}
+
+function parked({ headers = {}, doubtful = false, recipients = ["a@example.com"] } = {}): Parked {
+  const body = { toaddr: recipients, subject: "s", body: "b" };
+  const properties = {
+    messageId: `${EMAIL}.0.0`,
+    type: "email.v1",
+    headers: { "x-parked-reason": "CRASHED", ...headers },
+  };
+  return {
+    body: Buffer.from(JSON.stringify(body)),
+    properties: properties as unknown as Parked["properties"],
+    doubtful,
+  };
+}
+
+describe("createDecide", () => {
+  it("publishes the next generation, fresh, to emailer and logger at once", async () => {
+    const { decide, published } = await setUp(event("email.accepted"), event("email.parked"));
+    const headers = { traceparent: "t", "x-death": [{ count: 3 }], "x-maybe-duplicate": true };
+
+    expect(await decide("replay", parked({ headers }))).toBe("done");
+
+    expect(published).toEqual([
+      expect.objectContaining({
+        exchange: "emailer.entry",
+        routingKey: "replay",
+        messageId: `${EMAIL}.0.1`,
+        headers: { traceparent: "t" },
+        ifAgain: { "x-maybe-duplicate": true },
+      }),
+    ]);
+  });
+
+  it.each([
+    ["a pass died with it in hand", [event("email.parked")], true],
+    ["a relay may have taken it before", [event("email.parked", "0.0", 1)], false],
+  ])("marks the replay when %s", async (_, events, doubtful) => {
+    const { decide, published } = await setUp(...events);
+
+    await decide("replay", parked({ doubtful }));
+
+    expect(published[0]?.headers).toEqual({ "x-maybe-duplicate": true });
+  });
+
+  it.each<[string, AuditLine[], string]>([
+    ["sent", [event("email.parked"), event("email.sent")], "settled"],
+    ["deleted", [event("email.parked"), event("email.deleted")], "settled"],
+    ["in an emailer's hands", [event("email.accepted"), event("email.deferred")], "left"],
+    ["replayed and sent", [event("email.replayed"), event("email.sent", "0.1")], "settled"],
+    // The broker died when it had stored the emailer's copy of a replay and not the logger's.
+    [
+      "sent as a replay that is not recorded",
+      [event("email.parked"), event("email.sent", "0.1")],
+      "settled",
+    ],
+    ["replayed a moment ago", [event("email.replayed"), event("email.accepted", "0.1")], "left"],
+    [
+      "replayed an hour ago, and nothing was sent since",
+      [event("email.replayed"), event("email.accepted", "0.1", HOUR_MS)],
+      "left",
+    ],
+  ])("publishes nothing when it is %s", async (_, events, verdict) => {
+    const { decide, published } = await setUp(...events);
+
+    expect(await decide("replay", parked())).toBe(verdict);
+    expect(await decide("delete", parked())).toBe(verdict);
+
+    expect(published).toEqual([]);
+  });
+
+  it("replays again, marked, what was overtaken by mail that was accepted later", async () => {
+    const accepted = Date.now() - HOUR_MS / 2;
+    const overtaker = newEmailId().replace(/^.{13}/, oldestId(accepted));
+    const { decide, published } = await setUp(
+      event("email.replayed", "0.0", HOUR_MS),
+      event("email.accepted", "0.1", HOUR_MS),
+      event("email.sent", "0.0", HOUR_MS / 3, overtaker),
+    );
+
+    expect(await decide("replay", parked())).toBe("done");
+
+    expect(published).toMatchObject([
+      { messageId: `${EMAIL}.0.1`, headers: { "x-maybe-duplicate": true } },
+    ]);
+  });
+
+  it("records a deletion under one id, however often it is published", async () => {
+    const { decide, published } = await setUp(event("email.parked"));
+
+    expect(await decide("delete", parked())).toBe("done");
+    expect(await decide("delete", parked())).toBe("done");
+
+    const outcome = {
+      exchange: "outcomes",
+      routingKey: "email.deleted",
+      messageId: `${EMAIL}.0.0.deleted`,
+    };
+    expect(published).toMatchObject([outcome, outcome]);
+  });
+
+  it("replays and deletes an email that was never split for each of its recipients", async () => {
+    const { decide, published } = await setUp(
+      event("email.parked"),
+      event("email.accepted", "1.0"),
+      event("email.accepted", "2.0"),
+      event("email.replayed", "3.0"),
+      event("email.sent", "3.1"),
+    );
+    const recipients = ["a@example.com", "b@example.com", "c@example.com", "d@example.com"];
+    const whole = parked({ recipients, headers: { "x-parked-whole": true } });
+
+    expect(await decide("replay", whole)).toBe("done");
+    expect(await decide("delete", whole)).toBe("done");
+
+    expect(published.map(({ messageId }) => messageId)).toEqual([
+      ...["0.1", "1.1", "2.1"].map((next) => `${EMAIL}.${next}`),
+      ...["0.0", "1.0", "2.0"].map((delivery) => `${EMAIL}.${delivery}.deleted`),
+    ]);
+  });
+
+  it("leaves an email that was never split while an emailer has it", async () => {
+    const { decide, published } = await setUp(
+      event("email.accepted"),
+      event("email.accepted", "1.0"),
+    );
+    const recipients = ["a@example.com", "b@example.com"];
+
+    const whole = parked({ recipients, headers: { "x-parked-whole": true } });
+    expect(await decide("replay", whole)).toBe("left");
+
+    expect(published).toEqual([]);
+  });
+});
