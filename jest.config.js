@@ -30,6 +30,7 @@ export default {
       testMatch: ["<rootDir>/{packages,services}/*/test/**/*.broker.test.ts"],
     },
     { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
+    { ...base, displayName: "chaos", testMatch: ["<rootDir>/test/chaos/**/*.test.ts"] },
     { ...base, displayName: "chart", testMatch: ["<rootDir>/test/chart/**/*.test.ts"] },
   ],
 };

@@ -5,7 +5,10 @@ import type { Take } from "./relay.ts";
 
 const ID = "019ab000-0000-7000-8000-000000000001";
 const TO = "n0-0@well.example";
-const OPEN = { heard: Infinity };
+/** A session that went on with another mail. */
+const OPEN = { by: "one", begun: Infinity };
+const KILLED = { emailer: "one", killed: true, time: 1_500 };
+const CUT_OFF = { ...KILLED, killed: false };
 
 function sent(outcome: Sent["outcome"], ...recipients: string[]): Sent {
   const known = outcome === "accepted" ? { id: ID } : {};
@@ -13,7 +16,7 @@ function sent(outcome: Sent["outcome"], ...recipients: string[]): Sent {
 }
 
 function take(time: number, session: Take["session"] = OPEN): Take {
-  return { emailId: ID, recipient: TO, time, session };
+  return { emailId: ID, recipient: TO, begun: time - 100, time, session };
 }
 
 function line(kind: string, time = 0, possibleDuplicate = false): Line {
@@ -63,12 +66,17 @@ describe("the books' ends of a delivery", () => {
 
 describe("the books' mails that were taken twice", () => {
   const flagged = line("sent", 2_000, true);
+  const byOther = take(2_000, { by: "two", begun: Infinity });
 
   it.each<[string, Partial<Evidence>]>([
-    ["a death between them, before anything was recorded", { deaths: [1_500] }],
+    ["its emailer was killed before it was recorded", { deaths: [KILLED] }],
     [
       "the relay's connection ended before the 250 got through",
-      { takes: [take(1_000, { heard: 900, ended: 1_001 }), take(2_000)] },
+      { takes: [take(1_000, { by: "one", begun: 900, ended: 1_001 }), take(2_000)] },
+    ],
+    [
+      "its emailer lost the broker, which handed it to another one",
+      { takes: [take(1_000), byOther], deaths: [CUT_OFF], lines: [line("sent", 1_010), flagged] },
     ],
   ])("are inside the window after %s", (_, evidence) => {
     const { twiceInside, twiceOutside } = balanceOf({
@@ -79,11 +87,25 @@ describe("the books' mails that were taken twice", () => {
   });
 
   it.each<[string, Partial<Evidence>]>([
-    ["nothing died between them", { deaths: [500, 2_500] }],
-    ["the first was recorded before the second", { deaths: [1_500], lines: [line("sent", 1_010)] }],
+    ["nothing died", {}],
     [
-      "the relay's connection was heard of after the first",
-      { takes: [take(1_000, { heard: 1_100, ended: 1_200 }), take(2_000)] },
+      "the emailer was killed before or after",
+      {
+        deaths: [
+          { ...KILLED, time: 800 },
+          { ...KILLED, time: 2_500 },
+        ],
+      },
+    ],
+    ["another emailer was killed", { deaths: [{ ...KILLED, emailer: "two" }] }],
+    [
+      "the first was recorded before the second",
+      { deaths: [KILLED], lines: [line("sent", 1_010)] },
+    ],
+    ["its emailer lost the broker, and sent it again itself", { deaths: [CUT_OFF] }],
+    [
+      "the relay's connection went on after the first",
+      { takes: [take(1_000, { by: "one", begun: 1_100, ended: 1_200 }), take(2_000)] },
     ],
   ])("are outside the window when %s", (_, evidence) => {
     const { twiceInside, twiceOutside } = balanceOf({
@@ -94,7 +116,7 @@ describe("the books' mails that were taken twice", () => {
   });
 
   it("need a flag in the record", () => {
-    const twice = { takes: [take(1_000), take(2_000)], deaths: [1_500] };
+    const twice = { takes: [take(1_000), take(2_000)], deaths: [KILLED] };
 
     expect(balanceOf({ ...twice, lines: [flagged] }).twiceUnflagged).toEqual([]);
     expect(balanceOf({ ...twice, lines: [line("sent", 2_000)] }).twiceUnflagged).toHaveLength(1);

@@ -10,6 +10,13 @@ export interface Line {
   possibleDuplicate: boolean;
 }
 
+/** That an emailer was killed, or lost a connection to the broker. */
+export interface Death {
+  emailer: string;
+  killed: boolean;
+  time: number;
+}
+
 /** What was seen from outside, and what the system itself says. */
 export interface Evidence {
   /** By number. */
@@ -20,8 +27,7 @@ export interface Evidence {
   lines: readonly Line[];
   /** Delivery ids of the messages that rest in the queue of the parked. */
   parked: readonly string[];
-  /** When the emailer or the broker was killed, or a connection between them ended. */
-  deaths: readonly number[];
+  deaths: readonly Death[];
 }
 
 /** Deliveries, by their ids or what else tells them. */
@@ -54,9 +60,6 @@ interface Fate {
   parked: boolean;
   kinds: ReadonlySet<string>;
 }
-
-/** An answer or a line is stamped a moment after the fact; the clock is the same. */
-const MOMENT_MS = 5;
 
 /** Draws up the sums. */
 export function balance(evidence: Evidence): Sums {
@@ -107,13 +110,12 @@ function judgeRepeats(
   { deaths }: Evidence,
   sums: Sums,
 ): void {
-  const rising = deaths.toSorted((a, b) => a - b);
   for (const [recipient, all] of takes) {
     if (all.length < 2) continue;
     const delivery = `${all[0]?.emailId ?? ""}.${indexOf(recipient)}.0`;
     const ofIt = lines.get(delivery) ?? [];
     const pairs = all.slice(1).map((later, index) => [all[index] ?? later, later] as const);
-    const inside = pairs.every(([first, later]) => isInside(first, later, ofIt, rising));
+    const inside = pairs.every(([first, later]) => isInside(first, later, ofIt, deaths));
     (inside ? sums.twiceInside : sums.twiceOutside).push(delivery);
     if (!ofIt.some(({ possibleDuplicate }) => possibleDuplicate))
       sums.twiceUnflagged.push(delivery);
@@ -121,18 +123,24 @@ function judgeRepeats(
 }
 
 /**
- * Whether a mail could not but be sent again: between the relay's 250 and the confirmation that it is recorded, an
- * emailer died, or the broker, or a connection that one of the two was to go over.
+ * Whether a mail could not but be sent again: before the relay's 250 got through to the emailer, their connection ended;
+ * or before it was recorded, the emailer died; or lost its connection to the broker, which handed the mail to another one.
  */
-function isInside(first: Take, later: Take, lines: readonly Line[], deaths: readonly number[]) {
-  const known = lines.some(
+function isInside(
+  first: Take,
+  later: Take,
+  lines: readonly Line[],
+  deaths: readonly Death[],
+): boolean {
+  const { by, begun, ended = Infinity } = first.session;
+  if (begun <= first.begun && ended <= later.time) return true;
+  const isKnown = lines.some(
     ({ kind, time }) => kind === "email.sent" && time >= first.time && time < later.time,
   );
-  if (known) return false;
-  const { ended = Infinity, heard } = first.session;
-  const cut = heard <= first.time && ended <= later.time;
-  const died = deaths.some((time) => time >= first.time - MOMENT_MS && time <= later.time);
-  return cut || died;
+  return deaths.some(({ emailer, killed, time }) => {
+    if (emailer !== by || time < first.begun || time > later.time) return false;
+    return killed ? !isKnown : later.session.by !== by;
+  });
 }
 
 function judgeRefused({ sent, takes }: Evidence, sums: Sums): void {

@@ -57,8 +57,7 @@ export function otherFaults(links: readonly string[], hasDisk: boolean): Fault[]
 /** What is in flight in the whole system at this moment, or in the hands of one process. */
 export function inFlight({ system, load }: Context, name?: ProcessName): number {
   if (name === "api") return load.outstanding;
-  if (name === "emailer" || name === "logger")
-    return system.link(`${name}-broker`).inFlight.unsettled;
+  if (name && name !== "broker") return system.link(`${name}-broker`).inFlight.unsettled;
   const links = [...system.links.values()].map((link) => link.inFlight);
   const counts = links.map(({ unsettled, unconfirmed }) => unsettled + unconfirmed);
   return counts.reduce((sum, count) => sum + count, 0);
@@ -89,7 +88,8 @@ async function killOnFullDisk(context: Context): Promise<number> {
 async function becomeBusy(name: ProcessName, context: Context): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt++) {
     if (name === "logger") await letWait(context);
-    if (name === "api" || name === "broker") context.load.burst(BURST);
+    else context.load.burst(BURST);
+    await waitFor("enough", () => inFlight(context, name) >= BUSY, 500).catch(() => undefined);
     // A random moment of its work.
     await sleep(context.random.whole(0, 40));
     if (inFlight(context, name) >= BUSY) return;

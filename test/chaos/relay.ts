@@ -24,17 +24,20 @@ export type Mood = "well" | "refusing" | "closed" | "stalling" | "dropping" | "t
 export interface Take {
   emailId: string;
   recipient: string;
-  /** When it decided to answer 250, in milliseconds since the epoch. */
+  /** When it was offered, and when it was decided to answer 250, in milliseconds since the epoch. */
+  begun: number;
   time: number;
   session: Session;
 }
 
 /** One connection to the relay. */
 export interface Session {
+  /** The name that its client gave in EHLO. */
+  by: string;
   /** When it was over. */
   ended?: number;
-  /** When it was last heard of: a mail before that got its 250 through. */
-  heard: number;
+  /** When it last began a mail: one before that got its 250 through. */
+  begun: number;
 }
 
 /** The relay, an SMTP server of the harness, with its own log. */
@@ -99,13 +102,13 @@ export class ChaosRelay {
       disabledCommands: ["STARTTLS"],
       allowInsecureAuth: true,
       disableReverseLookup: true,
-      onConnect: (session, done) => void this.#greet(session).then(done),
+      onConnect: (_session, done) => void this.#greet().then(done),
       onAuth: ({ username, password }, _session, done) => {
         const right = password === this.#password;
         done(right ? null : reply(535, "5.7.8 not these days"), { user: username });
       },
       onMailFrom: (_address, session, done) => void this.#begin(session).then(done),
-      onRcptTo: ({ address }, session, done) => void this.#judge(address, session).then(done),
+      onRcptTo: ({ address }, _session, done) => void this.#judge(address).then(done),
       onData: (stream, session, done) => {
         const taking = text(stream).then((raw) => this.#take(raw, session));
         taking.then(
@@ -122,20 +125,18 @@ export class ChaosRelay {
     return server;
   }
 
-  async #greet(session: SMTPServerSession): Promise<Error | null> {
-    this.#sessions.set(session, { heard: Date.now() });
+  async #greet(): Promise<Error | null> {
     await this.#wait();
     return this.mood === "closed" ? reply(421, "4.3.2 closed for now") : null;
   }
 
   async #begin(session: SMTPServerSession): Promise<Error | null> {
-    this.#sessionOf(session).heard = Date.now();
+    this.#sessionOf(session).begun = Date.now();
     await this.#wait();
     return this.mood === "throttling" ? reply(450, "4.7.1 too much of you") : null;
   }
 
-  async #judge(address: string, session: SMTPServerSession): Promise<Error | null> {
-    this.#sessionOf(session).heard = Date.now();
+  async #judge(address: string): Promise<Error | null> {
     await this.#wait();
     if (address.endsWith(`@${NEVER}`)) return reply(451, "4.2.1 never");
     if (this.mood === "refusing" && this.#random.chance(0.3)) return reply(451, "4.3.0 not now");
@@ -160,12 +161,14 @@ export class ChaosRelay {
   #log(raw: string, session: SMTPServerSession): void {
     const emailId = /^Message-ID:\s*<([^@>]+)/im.exec(raw)?.[1] ?? "";
     const known = this.#sessionOf(session);
+    const { begun } = known;
     for (const { address: recipient } of session.envelope.rcptTo)
-      this.takes.push({ emailId, recipient, time: Date.now(), session: known });
+      this.takes.push({ emailId, recipient, begun, time: Date.now(), session: known });
   }
 
   #sessionOf(session: SMTPServerSession): Session {
-    const known = this.#sessions.get(session) ?? { heard: 0 };
+    const by = session.hostNameAppearsAs || "";
+    const known = this.#sessions.get(session) ?? { by, begun: 0 };
     this.#sessions.set(session, known);
     return known;
   }

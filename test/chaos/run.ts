@@ -132,15 +132,14 @@ async function drain(): Promise<number> {
 }
 
 async function collect() {
-  const { relay, kills } = system;
-  const deadly = kills.filter(({ name }) => name === "emailer" || name === "broker");
+  const { relay } = system;
   const sums = balance({
     sent: load.sent,
     takes: relay.takes,
     refused: relay.refused,
     lines: system.auditLines(),
     parked: await system.parked(),
-    deaths: [...deadly.map(({ time }) => time), ...system.link("emailer-broker").ends],
+    deaths: system.deaths(),
   });
   return { sums, uncaught: system.uncaught() };
 }

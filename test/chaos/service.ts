@@ -25,7 +25,8 @@ export class Service {
   /** `root`: where the sources are; what it prints goes to a file in `logs`. */
   constructor(name: string, root: string, env: Record<string, string>, logs: string) {
     this.name = name;
-    this.#program = join(root, "services", name, "src/main.ts");
+    // Of several, each has a number.
+    this.#program = join(root, "services", name.replace(/-\d$/, ""), "src/main.ts");
     this.#env = env;
     this.#log = join(logs, `${name}.log`);
   }

@@ -6,12 +6,13 @@ import type { Random } from "../support/random.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import type { AuditLine } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
-import type { Line } from "./books.ts";
+import type { Death, Line } from "./books.ts";
 import { Link } from "./link.ts";
 import { ChaosRelay } from "./relay.ts";
 import { Service } from "./service.ts";
 
 const FIRST_PASSWORD = "the-first-password";
+const RELAY_LINK = "emailers-relay";
 /** In seconds; the first rung is also what a sabotage publishes to. */
 const LADDER = "2s,5s,10s";
 const MAX_ATTEMPTS = 6;
@@ -19,10 +20,13 @@ const MAX_ATTEMPTS = 6;
 const DISK_MEGABYTES = 2_000;
 
 /** The names of the processes that are killed and frozen. */
-export const PROCESSES = ["api", "emailer", "logger", "broker"] as const;
+export const PROCESSES = ["api", "emailer-1", "emailer-2", "logger", "broker"] as const;
 /** One of {@link PROCESSES}. */
 export type ProcessName = (typeof PROCESSES)[number];
 type ServiceName = Exclude<ProcessName, "broker">;
+
+/** Two, so that the broker hands what one of them had to the other. */
+const EMAILERS = ["emailer-1", "emailer-2"] as const;
 
 /** Where the system runs, and from which sources. */
 export interface Places {
@@ -40,8 +44,7 @@ export class ChaosSystem {
   readonly services = new Map<ServiceName, Service>();
   /** Undefined where none can be mounted. */
   readonly disk: SmallDisk | undefined;
-  /** Every process that the harness killed, and when. */
-  readonly kills: { name: ProcessName; time: number }[] = [];
+  readonly #kills: { name: ProcessName; time: number }[] = [];
   api = "";
   readonly #places: Places;
   readonly #audit: string;
@@ -64,7 +67,7 @@ export class ChaosSystem {
     writeFileSync(this.#passwordFile, FIRST_PASSWORD);
     this.#port = await freePort();
     await this.startBroker();
-    const relayPort = await this.#link("emailer-relay", await this.relay.start(), false);
+    const relayPort = await this.#link(RELAY_LINK, await this.relay.start(), false);
     const relayUrl = `smtp://chaos@127.0.0.1:${relayPort}?passwordFile=${this.#passwordFile}&connections=40`;
     const httpPort = String(await freePort());
     this.api = `http://127.0.0.1:${httpPort}`;
@@ -73,13 +76,15 @@ export class ChaosSystem {
       HTTP_PORT: httpPort,
       API_ANONYMOUS: "true",
     });
-    await this.#startService("emailer", {
-      SMTP_URLS: relayUrl,
-      MAIL_FROM: "Posthorn <post@horn.example>",
-      PREFETCH: "200",
-      RETRY_LADDER: LADDER,
-      MAX_ATTEMPTS: String(MAX_ATTEMPTS),
-    });
+    for (const name of EMAILERS)
+      await this.#startService(name, {
+        SMTP_URLS: relayUrl,
+        MAIL_FROM: "Posthorn <post@horn.example>",
+        EHLO_NAME: name,
+        PREFETCH: "200",
+        RETRY_LADDER: LADDER,
+        MAX_ATTEMPTS: String(MAX_ATTEMPTS),
+      });
     await this.#startService("logger", { AUDIT_DIR: this.#audit });
     for (const admin of this.#admins)
       await waitFor(`${admin} is ready`, async () => (await fetch(`${admin}/readyz`)).ok, 60_000);
@@ -92,7 +97,7 @@ export class ChaosSystem {
   }
 
   async kill(name: ProcessName): Promise<void> {
-    this.kills.push({ name, time: Date.now() });
+    this.#kills.push({ name, time: Date.now() });
     if (name !== "broker") return this.services.get(name)?.kill();
     await this.#broker?.kill("SIGKILL");
     await this.#broker?.ended;
@@ -106,6 +111,17 @@ export class ChaosSystem {
   async signal(name: ProcessName, signal: "SIGSTOP" | "SIGCONT"): Promise<void> {
     if (name === "broker") await this.#broker?.kill(signal);
     else this.services.get(name)?.signal(signal);
+  }
+
+  /** The emailers' kills, and the ends of their connections to the broker. */
+  deaths(): Death[] {
+    return EMAILERS.flatMap((emailer) => {
+      const kills = this.#kills.filter(({ name }) => name === emailer);
+      return [
+        ...kills.map(({ time }) => ({ emailer, killed: true, time })),
+        ...this.link(`${emailer}-broker`).ends.map((time) => ({ emailer, killed: false, time })),
+      ];
+    });
   }
 
   link(name: string): Link {
