@@ -64,8 +64,12 @@ export function inFlight({ system, load }: Context, name?: ProcessName): number 
 }
 
 async function kill(name: ProcessName, context: Context): Promise<number> {
-  const { system, random } = context;
   await becomeBusy(name, context);
+  return killNow(name, context);
+}
+
+async function killNow(name: ProcessName, context: Context): Promise<number> {
+  const { system, random } = context;
   const count = inFlight(context, name);
   await system.kill(name);
   await sleep(random.whole(0, 1_500));
@@ -76,9 +80,10 @@ async function kill(name: ProcessName, context: Context): Promise<number> {
 /** What the logger cannot write must not be acknowledged; it starts again on a disk that is still full. */
 async function killOnFullDisk(context: Context): Promise<number> {
   const { system, random } = context;
-  system.disk?.fill();
-  await sleep(random.whole(200, 2_000));
-  const count = await kill("logger", context);
+  await letWait(context, () => system.disk?.fill());
+  // It gives back what it has when it cannot write for a while.
+  await sleep(random.whole(0, 150));
+  const count = await killNow("logger", context);
   await sleep(random.whole(0, 4_000));
   system.disk?.free();
   return count;
@@ -98,12 +103,13 @@ async function becomeBusy(name: ProcessName, context: Context): Promise<void> {
 }
 
 /** The logger is too fast to be caught with much in its hands, unless some of it has had to wait. */
-async function letWait(context: Context): Promise<void> {
+async function letWait(context: Context, then?: () => void): Promise<void> {
   const { system, random } = context;
   const wanted = random.whole(5 * BUSY, 20 * BUSY);
   await system.signal("logger", "SIGSTOP");
   const waited = () => inFlight(context, "logger") >= wanted;
   await waitFor("the logger has much to do", waited, 3_000).catch(() => undefined);
+  then?.();
   await system.signal("logger", "SIGCONT");
 }
 

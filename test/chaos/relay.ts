@@ -43,6 +43,8 @@ export interface Session {
 /** The relay, an SMTP server of the harness, with its own log. */
 export class ChaosRelay {
   readonly takes: Take[] = [];
+  /** When it last took a mail of each client, by the name in EHLO. */
+  readonly lastTakes = new Map<string, number>();
   /** Recipients that were refused for good. */
   readonly refused = new Set<string>();
   mood: Mood = "well";
@@ -161,9 +163,11 @@ export class ChaosRelay {
   #log(raw: string, session: SMTPServerSession): void {
     const emailId = /^Message-ID:\s*<([^@>]+)/im.exec(raw)?.[1] ?? "";
     const known = this.#sessionOf(session);
-    const { begun } = known;
+    const { begun, by } = known;
+    const time = Date.now();
+    this.lastTakes.set(by, time);
     for (const { address: recipient } of session.envelope.rcptTo)
-      this.takes.push({ emailId, recipient, begun, time: Date.now(), session: known });
+      this.takes.push({ emailId, recipient, begun, time, session: known });
   }
 
   #sessionOf(session: SMTPServerSession): Session {

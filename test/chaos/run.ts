@@ -5,12 +5,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { seeded } from "../support/random.ts";
 import { balance } from "./books.ts";
 import { inFlight, killsOf, otherFaults, type Context } from "./faults.ts";
+import { histories } from "./history.ts";
 import { Load } from "./load.ts";
 import { readOptions } from "./options.ts";
 import { countKills, describeStrike, KILLS_WANTED, summarize, type Struck } from "./report.ts";
 import { breakCopy, copySources } from "./sabotage.ts";
 import { createSchedule } from "./schedule.ts";
-import { ChaosSystem, PROCESSES } from "./system.ts";
+import { ChaosSystem, EMAILERS, PROCESSES } from "./system.ts";
 
 /** The clients wait while the emailer has more than so much to do. */
 const BACKLOG_MAX = 3_000;
@@ -69,9 +70,10 @@ while (!isOver()) await strikeNext();
 load.stop();
 const stuck = await drain();
 
-const findings = await collect();
+const { stories, ...findings } = await collect();
 const { text, status } = summarize({ ...findings, struck, stuck, brief: seconds !== undefined });
 console.log(text);
+if (stories !== "") console.log(stories);
 if (sabotage)
   console.log(
     `The system was broken on purpose (${sabotage}), and that was ${status === 1 ? "caught" : "NOT CAUGHT"}.`,
@@ -100,13 +102,13 @@ async function strikeNext(): Promise<void> {
   await sleep(context.random.whole(200, 1_200));
 }
 
-/** The system works again when a send is accepted, the relay takes a mail and the logger writes a line. */
+/** The system works again when a send is accepted, each emailer has a mail taken and the logger writes a line. */
 async function recovery(): Promise<number | undefined> {
   const over = Date.now();
   const bytes = system.auditBytes();
   const works = () =>
     load.lastAcceptedAt > over &&
-    (system.relay.takes.at(-1)?.time ?? 0) > over &&
+    EMAILERS.every((name) => (system.relay.lastTakes.get(name) ?? 0) > over) &&
     system.auditBytes() > bytes;
   while (!works()) {
     if (Date.now() - over > RECOVERY_MS) return undefined;
@@ -133,13 +135,14 @@ async function drain(): Promise<number> {
 
 async function collect() {
   const { relay } = system;
-  const sums = balance({
+  const evidence = {
     sent: load.sent,
     takes: relay.takes,
     refused: relay.refused,
     lines: system.auditLines(),
     parked: await system.parked(),
     deaths: system.deaths(),
-  });
-  return { sums, uncaught: system.uncaught() };
+  };
+  const sums = balance(evidence);
+  return { sums, uncaught: system.uncaught(), stories: histories(sums, evidence) };
 }

@@ -26,7 +26,7 @@ export type ProcessName = (typeof PROCESSES)[number];
 type ServiceName = Exclude<ProcessName, "broker">;
 
 /** Two, so that the broker hands what one of them had to the other. */
-const EMAILERS = ["emailer-1", "emailer-2"] as const;
+export const EMAILERS = ["emailer-1", "emailer-2"] as const;
 
 /** Where the system runs, and from which sources. */
 export interface Places {

@@ -20,6 +20,7 @@ export interface SmallDisk {
   fill(): void;
   /** Gives it back. */
   free(): void;
+  /** Whether what is opened from now on can be written; what is open already can. */
   readOnly(readOnly: boolean): void;
   remove(): void;
 }
@@ -36,11 +37,20 @@ export function mountSmallDisk(directory: string, megabytes: number): SmallDisk 
     directory,
     fill: () => fill(directory, ballast),
     free: () => unlinkSync(ballast),
-    readOnly: (readOnly) =>
-      void execFileSync("mount", ["-o", `remount,${readOnly ? "ro" : "rw"}`, directory]),
+    readOnly: (readOnly) => {
+      if (readOnly) coverReadOnly(directory);
+      else run("umount", directory);
+    },
     // What still has a file open there does not keep it.
     remove: () => void run("umount", "--lazy", directory),
   };
+}
+
+/** n.b. a file system with files open for writing cannot be made read-only, but a second mount of it over the first can. */
+function coverReadOnly(directory: string): boolean {
+  return (
+    run("mount", "--bind", directory, directory) && run("mount", "-o", "remount,bind,ro", directory)
+  );
 }
 
 function mountLoop(directory: string, megabytes: number): boolean {
@@ -58,18 +68,22 @@ function mountTmpfs(directory: string, megabytes: number): boolean {
   return run("mount", "-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", directory);
 }
 
-/** Big pieces first, then smaller ones, until not a byte goes in. */
+/** Nearly all at once, and the rest in smaller and smaller pieces, until not a byte goes in. */
 function fill(directory: string, ballast: string): void {
+  const { bavail, bsize } = statfsSync(directory);
+  run("fallocate", "--length", String(Math.max(1, bavail * bsize - MEGABYTE)), ballast);
   const file = openSync(ballast, "a");
-  for (let piece = 16 * MEGABYTE; piece >= 1; piece = Math.floor(piece / 16)) {
-    const bytes = Buffer.alloc(piece);
-    try {
-      while (statfsSync(directory).bavail >= 0) writeSync(file, bytes);
-    } catch {
-      // Full for pieces of this size.
-    }
-  }
+  for (let piece = MEGABYTE; piece >= 1; piece = Math.floor(piece / 16)) fillBy(piece, file);
   closeSync(file);
+}
+
+function fillBy(piece: number, file: number): void {
+  const bytes = Buffer.alloc(piece);
+  try {
+    while (writeSync(file, bytes) > 0);
+  } catch {
+    // Full for pieces of this size.
+  }
 }
 
 function run(command: string, ...args: string[]): boolean {
