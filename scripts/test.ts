@@ -13,7 +13,7 @@ const CHECKS = {
   "docs are fresh": [process.execPath, "scripts/docs.ts", "--check"],
 };
 /** On the second broker only what depends on the broker: the others would take as long again. */
-const HEAVY = "e2e/(first-light|kill|relay-outage|start)";
+const HEAVY = "e2e/(audit-disk|first-light|kill|relay-outage|start)";
 const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
 const sum = { passed: 0, failed: 0 };
 

@@ -66,6 +66,8 @@ export interface SystemOptions {
   rule?: Rule;
   refuseSender?: () => number | undefined;
   delayMs?: number;
+  /** The audit log's directory; one that goes with the system unless given. */
+  auditDir?: string;
 }
 
 /** Starts API, emailer, logger and a sink. */
@@ -75,9 +77,10 @@ export async function startSystem({
   rule,
   refuseSender,
   delayMs = 0,
+  auditDir,
 }: SystemOptions = {}): Promise<System> {
   const vhost = amqp ?? (await createVhost());
-  const dir = mkdtempSync(join(tmpdir(), "posthorn-audit-"));
+  const dir = auditDir ?? mkdtempSync(join(tmpdir(), "posthorn-audit-"));
   const sink = await startSink({
     delayMs,
     ...(rule && { rule }),
@@ -139,7 +142,7 @@ export async function startSystem({
     stop: async () => {
       await Promise.all(Object.values(services).map((service) => service.end("SIGKILL")));
       await sink.close();
-      rmSync(dir, { recursive: true, force: true });
+      if (auditDir === undefined) rmSync(dir, { recursive: true, force: true });
       if (amqp === undefined) await deleteVhost(vhost);
     },
   };

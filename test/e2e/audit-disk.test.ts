@@ -1,0 +1,177 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountSmallDisk } from "../support/small-disk.ts";
+import { spawnService } from "../support/spawn-service.ts";
+import {
+  allReady,
+  emailNumber,
+  startSystem,
+  twice,
+  type Answer,
+  type System,
+} from "../support/system.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const FULL_MS = 60_000;
+const READ_ONLY_MS = 8_000;
+const DISK_MEGABYTES = 200;
+
+const directory = mkdtempSync(join(tmpdir(), "posthorn-disk-"));
+const disk = mountSmallDisk(join(directory, "audit"), DISK_MEGABYTES);
+if (!disk) process.stderr.write("NOT RUN: tests on a disk that fills; only root may mount one.\n");
+const itOnDisk = disk ? it : it.skip;
+
+let system: System;
+
+beforeEach(async () => {
+  system = await startSystem({ ...(disk && { auditDir: disk.directory }) });
+  await allReady(system);
+});
+
+afterEach(async () => {
+  await system.stop();
+  if (!disk) return;
+  for (const name of readdirSync(disk.directory))
+    rmSync(join(disk.directory, name), { recursive: true });
+});
+
+afterAll(() => {
+  disk?.remove();
+  rmSync(directory, { recursive: true });
+});
+
+describe("the audit log's disk under load", () => {
+  itOnDisk(
+    "is full for a minute: the logger says so, nothing ends, and every event is on it when there is room",
+    async () => {
+      const load = startLoad();
+      await sleep(2_000);
+
+      disk?.fill();
+      await named("audit log: ENOSPC");
+      await sleep(FULL_MS);
+      await named("audit log: ENOSPC");
+      disk?.free();
+      await named(undefined);
+
+      await expectEverything(await load.stop());
+    },
+    200_000,
+  );
+
+  itOnDisk("is read-only for a while, with the same result", async () => {
+    const load = startLoad();
+    await sleep(2_000);
+
+    disk?.readOnly(true);
+    await named("audit log: EROFS");
+    await sleep(READ_ONLY_MS);
+    disk?.readOnly(false);
+    await named(undefined);
+
+    await expectEverything(await load.stop());
+  });
+
+  itOnDisk("is full when the logger starts, which waits and goes on where it was", async () => {
+    const load = startLoad();
+    await sleep(1_000);
+
+    disk?.fill();
+    await system.services.logger.end("SIGKILL");
+    await system.restart("logger");
+    await named("audit log: ENOSPC");
+    disk?.free();
+    await named(undefined);
+
+    await expectEverything(await load.stop());
+  });
+});
+
+describe("a second logger on the same directory under load", () => {
+  it("waits, takes over when the first is killed, and each event is there once", async () => {
+    const load = startLoad();
+    const env = {
+      AMQP_URL: system.amqp,
+      AUDIT_DIR: system.auditDir,
+      INTERNAL_HOST: "127.0.0.1",
+      INTERNAL_PORT: "0",
+    };
+    const second = await spawnService("logger", env);
+    const waiting = async () => {
+      const { reasons } = (await (await fetch(`${second.admin}/readyz`)).json()) as Ready;
+      return reasons.includes("writer lock: another writer holds the directory");
+    };
+    await waitFor("the second waits", waiting);
+    await sleep(2_000);
+    expect(await waiting()).toBe(true);
+
+    await system.services.logger.end("SIGKILL");
+    await second.ready();
+
+    await expectEverything(await load.stop(), second.process.exitCode);
+    await second.end("SIGKILL");
+  });
+});
+
+interface Ready {
+  reasons: string[];
+}
+
+/** Resolves when the logger's readiness names that trouble with the audit log, or none. */
+async function named(reason: string | undefined): Promise<void> {
+  await waitFor(
+    `readiness names ${reason ?? "no trouble"}\n${system.services.logger.output().slice(-2_000)}`,
+    async () => {
+      const response = await fetch(`${system.services.logger.admin}/readyz`);
+      const { reasons } = (await response.json()) as Ready;
+      const troubles = reasons.filter((each) => /audit log|ledger/.test(each));
+      return reason === undefined ? troubles.length === 0 : troubles.includes(reason);
+    },
+    30_000,
+  );
+}
+
+/** Four clients that send on and on. */
+function startLoad(): { stop: () => Promise<Answer[]> } {
+  const answers: Answer[] = [];
+  let going = true;
+  const client = async () => {
+    while (going) {
+      answers.push(await system.send(emailNumber(answers.length)));
+      await sleep(20);
+    }
+  };
+  const clients = Array.from({ length: 4 }, client);
+  return {
+    stop: async () => {
+      going = false;
+      await Promise.all(clients);
+      return answers;
+    },
+  };
+}
+
+async function expectEverything(
+  answers: readonly Answer[],
+  exit = system.services.logger.process.exitCode,
+): Promise<void> {
+  expect(answers.filter(({ status }) => status !== 202)).toEqual([]);
+  const wanted = answers.map(({ id }) => id ?? "");
+  const missing = (kind: string) => {
+    const there = new Set(
+      system
+        .audit()
+        .filter((line) => line.kind === kind)
+        .map((line) => line.id),
+    );
+    return wanted.filter((id) => !there.has(id));
+  };
+  await waitFor("every event", () => missing("email.sent").length === 0, 30_000);
+  expect(missing("email.accepted")).toEqual([]);
+  expect(twice(system.audit().map(({ eventId }) => eventId))).toEqual([]);
+  expect(twice(system.sink.taken.map(({ messageId }) => messageId))).toEqual([]);
+  expect(exit).toBeNull();
+}
