@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -42,11 +42,15 @@ console.log(`npm run chaos -- ${repeat.join(" ")}`);
 // A broker that is to be killed is one of our own.
 delete process.env["AMQP_URL"];
 const random = seeded(seed);
+let keepsLogs = false;
 const system = new ChaosSystem({ directory, root }, random.fork());
 // However it ends, nothing stays mounted and nothing lies about; the services are on leashes.
 process.once("exit", () => {
   system.disk?.remove();
-  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  const names = readdirSync(directory);
+  for (const name of names.filter((each) => !keepsLogs || !each.endsWith(".log")))
+    rmSync(join(directory, name), { recursive: true, force: true, maxRetries: 3 });
+  if (!keepsLogs) rmSync(directory, { recursive: true });
 });
 if (!system.disk) console.log("NOT RUN: a disk that fills, because only root may mount one.");
 await system.start();
@@ -74,6 +78,8 @@ const { stories, ...findings } = await collect();
 const { text, status } = summarize({ ...findings, struck, stuck, brief: seconds !== undefined });
 console.log(text);
 if (stories !== "") console.log(stories);
+keepsLogs = status === 1 && !sabotage;
+if (keepsLogs) console.log(`What the services printed is in ${directory}.`);
 if (sabotage)
   console.log(
     `The system was broken on purpose (${sabotage}), and that was ${status === 1 ? "caught" : "NOT CAUGHT"}.`,

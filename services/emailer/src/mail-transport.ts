@@ -31,10 +31,11 @@ export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault
 /** Hands mails to one relay over a pool of connections. */
 export interface MailTransport {
   /**
-   * Resolves to nothing for a mail that {@link renew} was called before it was begun. `patienceMs`: how long the relay
-   * may take to be ready for MAIL, and then to ask for the body.
+   * Resolves to nothing for a mail that {@link renew} was called before it was begun, or that nobody wanted any more
+   * before the relay asked for the body: `unwanted` aborts. `patienceMs`: how long the relay may take to be ready for
+   * MAIL, and then to ask for the body.
    */
-  send(mail: Mail, patienceMs: number): Promise<Sent | undefined>;
+  send(mail: Mail, patienceMs: number, unwanted?: AbortSignal): Promise<Sent | undefined>;
   /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
   probe(patienceMs: number): Promise<Fault | undefined>;
   /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
@@ -46,8 +47,8 @@ export interface MailTransport {
 export function createMailTransport(options: RelayOptions, finalMs: number): MailTransport {
   let pool = createPool(options, finalMs);
   return {
-    async send(mail, patienceMs) {
-      const progress = new Progress(patienceMs);
+    async send(mail, patienceMs, unwanted) {
+      const progress = new Progress(patienceMs, unwanted);
       const { signal } = progress;
       const used = pool;
       const textEncoding = "quoted-printable" as const;
@@ -56,6 +57,7 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
         const { response } = await used.sendMail(content);
         return { taken: true, reply: response };
       } catch (error) {
+        if (unwanted?.aborted && !progress.bodyRead) return undefined;
         if (used !== pool && !progress.begun) return undefined;
         return { taken: false, fault: toFault(error, progress) };
       } finally {
@@ -85,12 +87,18 @@ class Progress {
   bodyRead = false;
   readonly #patience = new AbortController();
   readonly #timer: NodeJS.Timeout;
+  readonly #unwanted: AbortSignal | undefined;
 
-  constructor(patienceMs: number) {
-    this.#timer = setTimeout(() => this.#patience.abort(), patienceMs);
+  constructor(patienceMs: number, unwanted?: AbortSignal) {
+    this.#timer = setTimeout(this.#abort, patienceMs);
+    this.#unwanted = unwanted;
+    unwanted?.addEventListener("abort", this.#abort);
   }
 
-  /** Aborts when the relay does not ask for the body in time; once it has, waiting for the final reply is its right. */
+  /**
+   * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, waiting for
+   * the final reply is its right.
+   */
   get signal(): AbortSignal {
     return this.#patience.signal;
   }
@@ -105,7 +113,10 @@ class Progress {
 
   end(): void {
     clearTimeout(this.#timer);
+    this.#unwanted?.removeEventListener("abort", this.#abort);
   }
+
+  readonly #abort = (): void => this.#patience.abort();
 }
 
 function createPool(relay: RelayOptions, socketTimeout: number) {

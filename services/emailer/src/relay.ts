@@ -150,7 +150,7 @@ export class Relay {
     this.#blame.begins(passage);
     const { sendSeconds } = this.#dependencies.metrics;
     const stop = sendSeconds.startTimer({ relay: this.#config.name });
-    return this.#transport.send(passage.mail, patienceMs).finally(stop);
+    return this.#transport.send(passage.mail, patienceMs, passage.signal).finally(stop);
   }
 
   async #judge(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {

@@ -119,6 +119,35 @@ describe("createMailTransport", () => {
     expect(relay.log.filter(({ phase }) => phase === "dot")).toHaveLength(1);
   });
 
+  it.each<Phase>(["greeting", "AUTH", "MAIL", "RCPT", "DATA"])(
+    "breaks off at %s a mail that nobody wants any more, and goes on with others",
+    async (phase) => {
+      const unwanted = new AbortController();
+      const { transport, relay } = await start((at) => {
+        if (at !== phase || unwanted.signal.aborted) return undefined;
+        unwanted.abort();
+        return "stall";
+      });
+
+      const sending = transport.send(ADA, 5_000, unwanted.signal);
+      expect(await sending).toBeUndefined();
+      await transport.send(mailTo("bob@example.com"), 5_000);
+
+      expect(relay.taken).toEqual(["bob@example.com"]);
+    },
+  );
+
+  it("waits for the final reply to a mail that nobody wants any more once its body is under way", async () => {
+    const unwanted = new AbortController();
+    const { transport, relay } = await start((at) => {
+      if (at === "dot") unwanted.abort();
+      return undefined;
+    });
+
+    expect(verdictOf(await transport.send(ADA, PATIENCE_MS, unwanted.signal))).toBe("taken");
+    expect(relay.taken).toEqual(["ada@example.com"]);
+  });
+
   it("reads user and password anew at each connect", async () => {
     let pass = "old";
     const { transport, relay } = await start(undefined, {
