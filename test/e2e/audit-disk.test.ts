@@ -174,4 +174,6 @@ async function expectEverything(
   expect(twice(system.audit().map(({ eventId }) => eventId))).toEqual([]);
   expect(twice(system.sink.taken.map(({ messageId }) => messageId))).toEqual([]);
   expect(exit).toBeNull();
+  // No room is no fault of the ledger's: it need not be built anew.
+  expect(system.services.logger.output()).not.toContain("ledger broken");
 }

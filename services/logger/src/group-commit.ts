@@ -26,7 +26,7 @@ export type Store = Pick<AuditLog, "open" | "write">;
 /** Options of {@link GroupCommit}. */
 export interface GroupCommitOptions {
   store: Store;
-  /** Told of what stands. */
+  /** Told of what stands; it throws while its disk is in trouble. */
   ledger: Pick<Ledger, "add">;
   /** What the lines come from; it is made last. */
   consumer: () => Pick<Consumer, "pause" | "release" | "resume">;
@@ -78,24 +78,25 @@ export class GroupCommit implements Component {
     await nextTurn(); // The lines of one email arrive in one turn, and go together.
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, LINES_MAX);
-      if (!(await this.#insist(() => this.#commit(group)))) break;
+      const lines = group.map(({ line }) => line);
+      if (!(await this.#insist(() => this.#write(lines)))) break;
+      // n.b. apart, for what stands must not be written again because the ledger has no room.
+      if (!(await this.#insist(() => this.#options.ledger.add(lines)))) break;
       for (const { stands } of group) stands();
     }
     this.#writing = undefined;
   }
 
-  async #commit(group: readonly Waiting[]): Promise<void> {
-    const { store, ledger, metrics } = this.#options;
-    const lines = group.map(({ line }) => line);
+  async #write(lines: readonly AuditLine[]): Promise<void> {
+    const { store, metrics } = this.#options;
     const stop = metrics.syncSeconds.startTimer();
     await store.write(lines);
     stop();
-    ledger.add(lines);
     for (const line of lines) metrics.lines.inc({ kind: line.kind });
   }
 
   /** Works until it succeeds; resolves to false when the service ends before. */
-  async #insist(work: () => Promise<void>): Promise<boolean> {
+  async #insist(work: () => Promise<void> | void): Promise<boolean> {
     const signal = this.#ending.signal;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {

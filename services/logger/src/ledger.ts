@@ -14,6 +14,8 @@ export const LEDGER_FILE = "ledger.sqlite";
 const MAGIC = "SQLite format 3\0";
 const DAY_MS = 86_400_000;
 const RETRY_MS = 5_000;
+/** SQLite's result codes 8, READONLY, and 13, FULL, as the system's own. */
+const DISK_TROUBLES: Readonly<Record<number, string>> = { 8: "EROFS", 13: "ENOSPC" };
 
 /** Options of {@link Ledger}. */
 export interface LedgerOptions {
@@ -67,11 +69,15 @@ export class Ledger implements Component {
     this.#close();
   }
 
-  /** Takes lines that stand in the audit log, in any order and however often. */
+  /**
+   * Takes lines that stand in the audit log, in any order and however often.
+   * @throws {Error} ENOSPC, EROFS: nothing is wrong with the ledger, its disk must be waited for
+   */
   add(lines: readonly AuditLine[]): void {
     try {
       if (this.#database) this.#insert(lines);
     } catch (error) {
+      this.#throwIfOfDisk(error);
       this.#broke(error);
     }
   }
@@ -180,6 +186,13 @@ export class Ledger implements Component {
     } finally {
       closeSync(file);
     }
+  }
+
+  #throwIfOfDisk(cause: unknown): void {
+    const code = DISK_TROUBLES[(cause as { errcode?: number }).errcode ?? 0];
+    if (!code) return;
+    if (this.#database?.isTransaction) this.#database.exec("ROLLBACK");
+    throw Object.assign(new Error("The ledger cannot be written", { cause }), { code });
   }
 
   #broke(error: unknown): void {

@@ -40,7 +40,7 @@ function setUp(store: Store) {
   const append = (event: string) => {
     commit.append(line(event), () => stood.push(event));
   };
-  return { commit, append, stood, known, flowed, metrics, log };
+  return { commit, append, stood, known, ledger, flowed, metrics, log };
 }
 
 describe("GroupCommit", () => {
@@ -95,6 +95,25 @@ describe("GroupCommit", () => {
     expect(commit.check()).toBeUndefined();
     expect([stood, flowed]).toEqual([["a"], ["pause", "resume"]]);
     expect(await metrics.registry.metrics()).toMatch(/write_errors_total\{code="ENOSPC"\} 1\n/);
+  });
+
+  it("waits for the ledger's disk, and writes nothing twice meanwhile", async () => {
+    const { store, writes, written } = manualStore();
+    const { append, commit, stood, known, ledger } = setUp(store);
+    const add = ledger.add;
+    ledger.add = () => {
+      throw Object.assign(new Error("full"), { code: "ENOSPC" });
+    };
+
+    append("a");
+    await written(1);
+    writes[0]?.succeed();
+    await waitFor("the trouble", () => commit.check()?.reason === "audit log: ENOSPC");
+    expect(stood).toEqual([]);
+    ledger.add = add;
+    await waitFor("it stands", () => stood.length === 1);
+
+    expect([writes.length, known]).toEqual([1, ["a"]]);
   });
 
   it("gives back what is in flight once when the trouble lasts", async () => {
