@@ -18,6 +18,8 @@ export interface Findings {
   uncaught: readonly string[];
   /** Messages that were still under way when patience ended. */
   stuck: number;
+  /** How long the harness itself stood still, because the machine had no time for it. */
+  stoodStillMs: number;
   /** It was to be brief, and cannot count. */
   brief: boolean;
 }
@@ -86,6 +88,7 @@ export function summarize(findings: Findings): { text: string; status: number } 
     ["faults", struck.length],
     ["longest recovery", inSeconds(longest)],
     ["uncaught errors", uncaught.length],
+    ["the harness itself stood still", inSeconds(findings.stoodStillMs)],
     [`kills with ${BUSY} or more in flight`, kills],
   ];
   const table = rows.map(([name, value]) => `  ${name.padEnd(34)} ${String(value)}`);

@@ -8,6 +8,7 @@ import { inFlight, killsOf, otherFaults, type Context } from "./faults.ts";
 import { histories } from "./history.ts";
 import { Load } from "./load.ts";
 import { readOptions } from "./options.ts";
+import { Pulse } from "./pulse.ts";
 import { countKills, describeStrike, KILLS_WANTED, summarize, type Struck } from "./report.ts";
 import { breakCopy, copySources } from "./sabotage.ts";
 import { createSchedule } from "./schedule.ts";
@@ -66,6 +67,7 @@ const hasDisk = system.disk !== undefined;
 const others = otherFaults([...system.links.keys()], hasDisk);
 const schedule = createSchedule(killsOf(hasDisk), others, random.fork());
 
+const pulse = new Pulse();
 const began = Date.now();
 const struck: Struck[] = [];
 load.start();
@@ -75,7 +77,9 @@ load.stop();
 const stuck = await drain();
 
 const { stories, ...findings } = await collect();
-const { text, status } = summarize({ ...findings, struck, stuck, brief: seconds !== undefined });
+const stoodStillMs = pulse.stoodStillSince(began);
+const brief = seconds !== undefined;
+const { text, status } = summarize({ ...findings, struck, stuck, stoodStillMs, brief });
 console.log(text);
 if (stories !== "") console.log(stories);
 keepsLogs = status === 1 && !sabotage;
@@ -86,6 +90,7 @@ if (sabotage)
   );
 await system.stop();
 load.close();
+pulse.stop();
 process.exit(status);
 
 function isOver(): boolean {
@@ -116,11 +121,12 @@ async function recovery(): Promise<number | undefined> {
     load.lastAcceptedAt > over &&
     EMAILERS.every((name) => (system.relay.lastTakes.get(name) ?? 0) > over) &&
     system.auditBytes() > bytes;
+  const passed = () => Date.now() - over - pulse.stoodStillSince(over);
   while (!works()) {
-    if (Date.now() - over > RECOVERY_MS) return undefined;
+    if (passed() > RECOVERY_MS) return undefined;
     await sleep(LOOK_MS);
   }
-  return Date.now() - over;
+  return passed();
 }
 
 /** Waits until nothing is under way any more; resolves to what still is. */
