@@ -31,6 +31,11 @@ export default {
     },
     { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
     { ...base, displayName: "chaos", testMatch: ["<rootDir>/test/chaos/**/*.test.ts"] },
-    { ...base, displayName: "chart", testMatch: ["<rootDir>/test/chart/**/*.test.ts"] },
+    {
+      ...base,
+      displayName: "chart",
+      globalSetup: "<rootDir>/test/support/helm.ts",
+      testMatch: ["<rootDir>/test/chart/**/*.test.ts"],
+    },
   ],
 };

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { declare } from "@posthorn/chassis";
 import { attemptQueues, EMAILER_QUEUE, join, ladder, topology } from "@posthorn/contract";
-import { end, startBroker } from "../../scripts/broker.ts";
+import { startBroker } from "../support/broker-process.ts";
 import { probe } from "../support/broker.ts";
 
 /**
@@ -87,5 +87,5 @@ for (const [step, seconds] of RUNGS.entries()) {
 }
 await consuming.close();
 await publishing.close();
-await end(broker);
+await broker.end();
 rmSync(dir, { recursive: true, force: true });

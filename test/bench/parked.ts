@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { end, startBroker } from "../../scripts/broker.ts";
+import { startBroker } from "../support/broker-process.ts";
 import { probe } from "../support/broker.ts";
 import { allReady, sendMany, startSystem, twice, type Answer } from "../support/system.ts";
 
@@ -96,7 +96,7 @@ console.log(
 if (missing > 0 || doubled.length > 0 || (await counts()) !== "0 listed, 0 in the queue")
   fail("not each was sent once");
 await system.stop();
-await end(broker);
+await broker.end();
 rmSync(dir, { recursive: true, force: true });
 
 async function park(how: string): Promise<Answer[]> {
@@ -127,7 +127,7 @@ async function settled(): Promise<void> {
 
 async function kill(what: string): Promise<void> {
   if (what === "broker") {
-    broker.kill("SIGKILL");
+    await broker.kill("SIGKILL");
     await broker.ended;
     broker = await startBroker({ dir, port: Number(new URL(broker.url).port) });
     while ((await progress())["state"] === "running") await sleep(100);

@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { helm } from "../support/helm.ts";
+import bring, { helm } from "../support/helm.ts";
 
 const NAMESPACE = process.env["NAMESPACE"] ?? "posthorn-test";
 const RATE = process.env["RATE"] ?? "100";
@@ -99,6 +99,7 @@ function install(...more: string[]): void {
   const relay = `global.relay.urls=smtp://load.${NAMESPACE}:2525,global.relay.from=posthorn@example.com`;
   const values = ["-f", "k8s/values/ha.yaml", "--set", relay, ...more];
   const release = ["upgrade", "--install", RELEASE, "charts/posthorn", "-n", NAMESPACE, ...values];
+  bring();
   execFileSync(helm(), [...release, "--wait", "--timeout", "15m"], {
     stdio: ["ignore", "ignore", "inherit"],
   });

