@@ -6,7 +6,7 @@ import { allReady, startSystem, type System } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const SUBJECT = "Your secret offer, for you alone";
-const SECRETS = /ada|lovelace|horn\.example|nowhere\.example|secret offer|for you alone/i;
+const SECRETS = /lovelace|horn\.example|nowhere\.example|secret offer|for you alone/i;
 let system: System;
 let keys: string;
 
@@ -38,7 +38,7 @@ afterEach(async () => {
 
 describe("a logger with AUDIT_RECIPIENTS=hashed and AUDIT_SUBJECT=omitted", () => {
   it("leaves no address and no subject in any file or on stdout, and parked mail is found all the same", async () => {
-    for (const name of ["ada.well", "ada.gone", "ada.later"])
+    for (const name of ["lovelace.well", "lovelace.gone", "lovelace.later"])
       await system.send({ toaddr: `${name}@nowhere.example`, subject: SUBJECT, body: "." });
     await system.audited("email.failed", 1);
     await system.audited("email.parked", 1);
@@ -51,7 +51,7 @@ describe("a logger with AUDIT_RECIPIENTS=hashed and AUDIT_SUBJECT=omitted", () =
     await system.internal("POST", "/parked/replay", { filter: { domain: "nowhere.example" } });
     await system.audited("email.replayed", 1);
 
-    expect(system.sink.taken.map(({ to }) => to)).toEqual(["ada.well@nowhere.example"]);
+    expect(system.sink.taken.map(({ to }) => to)).toEqual(["lovelace.well@nowhere.example"]);
     expect(elsewhere.body["total"]).toBe(0);
     expect(JSON.stringify(found)).not.toMatch(SECRETS);
     for (const [name, text] of everything())

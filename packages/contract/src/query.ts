@@ -16,7 +16,14 @@ export const EVENT_KINDS = ["email.accepted", "email.replayed", ...OUTCOME_KINDS
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** The body of a query: what is recorded of a delivery? */
-export const querySchema = z.object({ delivery: deliveryIdSchema.describe("Whose") });
+export const querySchema = z.object({
+  delivery: deliveryIdSchema.describe("Whose"),
+  attempt: z.number().int().min(1).optional().describe("Which attempt is about to be made"),
+  asker: z.string().max(64).optional().describe("Who is about to make it"),
+});
+
+/** A query. */
+export type Query = z.output<typeof querySchema>;
 
 /** The body of an answer: what the record knew when it had committed all that was published before the query. */
 export const answerSchema = z.object({
@@ -24,6 +31,7 @@ export const answerSchema = z.object({
   whole: z.boolean().describe("False while the ledger is broken or being rebuilt"),
   last: z.enum(EVENT_KINDS).nullable().describe("What became of it so far; null: nothing is known"),
   possibleDuplicate: z.boolean().describe("A relay may have taken it before"),
+  twin: z.boolean().optional().describe("Another asker is about to make the same attempt"),
 });
 
 /** An answer. */

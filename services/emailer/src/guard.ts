@@ -14,6 +14,7 @@ import {
   readAs,
   REPLY_QUEUE,
   type Answer,
+  type Query,
 } from "@posthorn/contract";
 
 const AGAIN_MS = 200;
@@ -59,11 +60,12 @@ export class Guard implements Component {
    * What the record knows of a delivery; undefined when there was no answer in time.
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops
    */
-  async ask(delivery: string, signal: AbortSignal): Promise<Answer | undefined> {
+  async ask(about: Query, signal: AbortSignal): Promise<Answer | undefined> {
     const given = AbortSignal.any([signal, this.#ending.signal]);
     const patience = AbortSignal.any([given, AbortSignal.timeout(this.#waitMs)]);
+    const query = { ...about, asker: newEmailId() };
     while (!patience.aborted) {
-      const answer = await this.#askOnce(delivery, patience);
+      const answer = await this.#askOnce(query, patience);
       if (answer) return answer;
       await sleep(AGAIN_MS, undefined, { signal: patience }).catch(() => undefined);
     }
@@ -72,7 +74,7 @@ export class Guard implements Component {
   }
 
   /** n.b. an answer comes only to the channel that asked, so a lost one is an answer lost. */
-  async #askOnce(delivery: string, patience: AbortSignal): Promise<Answer | undefined> {
+  async #askOnce(query: Query, patience: AbortSignal): Promise<Answer | undefined> {
     const channel = this.#session.channel;
     if (!channel) return undefined;
     const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
@@ -82,7 +84,7 @@ export class Guard implements Component {
     patience.addEventListener("abort", giveUp);
     channel.once("close", giveUp);
     try {
-      publish(channel, id, delivery);
+      publish(channel, id, query);
       return await promise;
     } catch {
       return undefined; // The channel closed a moment ago.
@@ -104,8 +106,8 @@ export class Guard implements Component {
   }
 }
 
-function publish(channel: ConfirmChannel, id: string, delivery: string): void {
-  const body = Buffer.from(JSON.stringify({ delivery }));
+function publish(channel: ConfirmChannel, id: string, query: Query): void {
+  const body = Buffer.from(JSON.stringify(query));
   channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, body, {
     type: QUERY_TYPE,
     messageId: id,

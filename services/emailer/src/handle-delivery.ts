@@ -16,6 +16,7 @@ import {
   RETRY_EXCHANGE,
   type Answer,
   type Email,
+  type Query,
   type Reason,
 } from "@posthorn/contract";
 import { adopt } from "./adopt.ts";
@@ -48,7 +49,7 @@ export interface HandlerOptions extends ConcludeOptions {
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
   send: (mail: Mail, signal: AbortSignal) => Promise<Result>;
   /** Asks what is recorded of a delivery; undefined when nobody answers. */
-  ask: (delivery: string, signal: AbortSignal) => Promise<Answer | undefined>;
+  ask: (query: Query, signal: AbortSignal) => Promise<Answer | undefined>;
   metrics: EmailerMetrics;
   log: Log;
 }
@@ -58,14 +59,14 @@ export function createHandler(
   options: HandlerOptions,
 ): (delivery: Delivery) => Promise<Settlement> {
   const { rungs, metrics } = options;
-  // A redelivery after a lost connection is settled as the first was, without a second sending.
+  // What comes again, or twice, is settled as the first was, without a second sending.
   const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
   return (delivery) => {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = toAttempt(delivery, rungs);
     const decided = () => decide(attempt, options);
-    const handle = () => recent.once(keyOf(attempt), decided, !attempt.possibleDuplicate);
+    const handle = () => recent.once(keyOf(attempt), decided, isPristine(attempt));
     const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);
     return settlement.catch(leaveIfAborted);
   };
@@ -162,8 +163,13 @@ function isPristine({ number, possibleDuplicate }: Attempt): boolean {
   return number === 1 && !possibleDuplicate;
 }
 
-function isMarked({ delivery }: Attempt): boolean {
-  return delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
+/**
+ * Whether a copy of it may be in another emailer's hands at this moment; a rung later it is known what became of that.
+ * A broker that dies while it moves a message down the ladder may move it again.
+ */
+function mayHaveTwin({ number, crashes, delivery }: Attempt, { twin }: Answer): boolean {
+  const isMarked = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
+  return (twin === true && crashes === 0) || (number === 1 && isMarked);
 }
 
 /** Asks about a delivery that may have been made before: known duplicates end here, possible ones are flagged. */
@@ -171,14 +177,15 @@ async function settleDoubt(
   attempt: Attempt,
   { ask, metrics }: HandlerOptions,
 ): Promise<Attempt | "ended" | "unheard"> {
-  const answer = await ask(formatDeliveryId(attempt.id), attempt.delivery.signal);
+  const { id, number } = attempt;
+  const query = { delivery: formatDeliveryId(id), attempt: number };
+  const answer = await ask(query, attempt.delivery.signal);
   if (!answer) metrics.unanswered.inc();
   if (answer && !OPEN.includes(answer.last)) {
     metrics.suppressed.inc();
     return "ended";
   }
-  // Its twin may be in another emailer's hands at this moment; a rung later it is known what became of that.
-  if (answer && attempt.number === 1 && isMarked(attempt)) return "unheard";
+  if (answer && mayHaveTwin(attempt, answer)) return "unheard";
   const doubtful = !answer?.whole || answer.possibleDuplicate || attempt.possibleDuplicate;
   return { ...attempt, possibleDuplicate: doubtful };
 }

@@ -47,7 +47,7 @@ runMain((host) => {
     publisher,
     record: createRecorder(publisher, metrics),
     send: (mail, signal) => relays.send(mail, signal),
-    ask: (delivery, signal) => guard.ask(delivery, signal),
+    ask: (query, signal) => guard.ask(query, signal),
     metrics,
     log,
   });

@@ -46,9 +46,9 @@ function setUp(known?: Known, relay = () => Promise.resolve()) {
     publisher: publisher as Publisher,
     record: (kind, { possibleDuplicate }) =>
       Promise.resolve(void recorded.push([kind, possibleDuplicate])),
-    ask: (id) => {
-      asked.push(id);
-      const answer = { delivery: id, whole: true, possibleDuplicate: false };
+    ask: ({ delivery }) => {
+      asked.push(delivery);
+      const answer = { delivery, whole: true, possibleDuplicate: false };
       return Promise.resolve(known && { ...answer, ...known });
     },
     send: async (mail, signal) => {
@@ -161,6 +161,34 @@ describe("the guard", () => {
     const { handle, recorded } = setUp({ last: "email.accepted" });
 
     await handle({ ...marked(), queue: "emailer.attempt.1", exchange: "emailer.retry" });
+
+    expect(recorded).toEqual([["email.sent", true]]);
+  });
+
+  it("sends once what a broker moved down the ladder twice, to the same emailer", async () => {
+    const { handle, sent, recorded } = setUp({ last: "email.deferred" });
+    const copies = offTheLadder();
+
+    const settled = await Promise.all([handle(copies), handle({ ...copies })]);
+
+    expect(settled).toEqual(["ack", "ack"]);
+    expect(sent).toHaveLength(1);
+    expect(recorded).toEqual([["email.sent", false]]);
+  });
+
+  it("lets a copy go a rung down whose twin is in another emailer's hands", async () => {
+    const { handle, sent } = setUp({ last: "email.deferred", twin: true });
+
+    expect(await handle(offTheLadder())).toBe("reject");
+    expect(sent).toEqual([]);
+  });
+
+  it("sends what its emailer died with after it had asked", async () => {
+    const { handle, recorded } = setUp({ last: "email.deferred", twin: true });
+    const again = offTheLadder();
+    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
+
+    await handle(again);
 
     expect(recorded).toEqual([["email.sent", true]]);
   });

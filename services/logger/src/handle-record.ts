@@ -27,6 +27,7 @@ import {
   type Answer,
   type DeliveryId,
   type Email,
+  type Query,
   type Unreadable,
 } from "@posthorn/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
@@ -39,7 +40,7 @@ export interface RecordOptions {
   /** Publishes until it is confirmed. */
   publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
   /** What is known of a delivery. */
-  known: (delivery: string) => Answer;
+  known: (query: Query) => Answer;
   /** Publishes an answer once; whoever asked may be gone. */
   answer: (publication: Publication) => Promise<void>;
   metrics: Pick<LoggerMetrics, "unreadable">;
@@ -150,7 +151,7 @@ async function reply(
     ...(shortString(properties.correlationId) && {
       correlationId: properties.correlationId as string,
     }),
-    body: Buffer.from(JSON.stringify(known(query.delivery))),
+    body: Buffer.from(JSON.stringify(known(query))),
   };
   await answer(publication).catch((error: unknown) =>
     log.debug("query not answered", describe(error)),

@@ -21,6 +21,7 @@ import { ParkedPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
 import { oldestWaiting } from "./waiting.ts";
+import { createTwins } from "./twins.ts";
 import { WriterLock } from "./writer-lock.ts";
 
 const CONFIRM_MS = 10_000;
@@ -57,10 +58,11 @@ runMain((host) => {
   const redaction = createRedaction(config.redaction);
   const write = createRecord(commit.append);
 
+  const hasTwin = createTwins();
   const handle = createHandler({
     record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
-    known: (delivery) => ledger.answer(delivery),
+    known: (query) => ({ ...ledger.answer(query.delivery), twin: hasTwin(query) }),
     answer: (publication) => publisher.publish(publication),
     metrics,
     log,

@@ -40,7 +40,12 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const handle = createHandler({
     record: (line) => write().then(() => void lines.push(line)),
     publish: (publication) => Promise.resolve(void parked.push(publication)),
-    known: (id) => ({ delivery: id, whole: true, last: "email.sent", possibleDuplicate: false }),
+    known: ({ delivery }) => ({
+      delivery,
+      whole: true,
+      last: "email.sent",
+      possibleDuplicate: false,
+    }),
     answer: (publication) => Promise.resolve(void answers.push(publication)),
     metrics,
     log,

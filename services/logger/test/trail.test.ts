@@ -45,7 +45,7 @@ function setUp(directory: string, openFile: Open = open) {
           }),
       ),
     publish: () => Promise.resolve(),
-    known: (id) => ({ delivery: id, whole: true, last: null, possibleDuplicate: false }),
+    known: ({ delivery }) => ({ delivery, whole: true, last: null, possibleDuplicate: false }),
     answer: () => Promise.resolve(),
     metrics,
     log,
