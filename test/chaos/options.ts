@@ -20,10 +20,20 @@ const DEFAULT_EMAILS = 200_000;
 /** A system that was broken on purpose need not run for long. */
 const SABOTAGED_SECONDS = 120;
 const DEFAULT_RATE = 200;
-const SEED_MAX = 2 ** 31;
+/** Nine digits, which is what an option may have. */
+const SEED_MAX = 1_000_000_000;
 
-/** Reads the command's arguments. @throws {Error} in one line, naming the option */
+/** Reads the command's arguments, or ends the process with a line that names the option. */
 export function readOptions(args: string[]): Options {
+  try {
+    return parse(args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(64);
+  }
+}
+
+function parse(args: string[]): Options {
   const text = { type: "string" } as const;
   const { values } = parseArgs({
     args,
@@ -44,7 +54,8 @@ export function readOptions(args: string[]): Options {
 
 function whole(name: string, text: string | undefined, byDefault: number): number {
   if (text === undefined) return byDefault;
-  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} must be a whole number`);
+  if (!/^\d{1,9}$/.test(text))
+    throw new Error(`--${name} must be a whole number of at most nine digits`);
   return Number(text);
 }
 
