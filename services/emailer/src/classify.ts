@@ -90,9 +90,10 @@ export function explainBriefly(fault: Fault): string {
   return isAuthRefused(fault) ? `authentication refused, ${what}` : what;
 }
 
-/** The relay's reply, or a fault in a few words. */
+/** The relay's reply, or a fault in a few words. n.b. what has no code is no reply. */
 export function explain(fault: Fault): string {
-  return fault.response ?? explainBriefly(fault);
+  const reply = fault.responseCode === undefined ? undefined : fault.response;
+  return reply ?? explainBriefly(fault);
 }
 
 function withoutReply(fault: Fault): Verdict {

@@ -20,17 +20,21 @@ export const auditLineSchema = z.object({
   id: emailIdSchema.describe("The email's id"),
   delivery: deliveryIdSchema.describe("Email id, recipient index, generation"),
   kind: z.enum(EVENT_KINDS).describe("What happened"),
-  recipient: z.string().nullable(),
-  from: z.string().nullable().describe("The envelope's sender; null on acceptance"),
-  subject: z.string().nullable(),
-  bytes: z.number().nullable().describe("Size of the text, in bytes of UTF-8"),
-  tags: z.array(z.string()),
-  attempt: z.number().nullable().describe("1 for the first; null on acceptance"),
-  relay: z.string().nullable().describe("Host and port of the relay that answered"),
-  reply: z.string().nullable().describe("The relay's answer, or our reason"),
-  reason: z.string().nullable().describe("Stable code of a failure or of parking"),
+  recipient: orNull(z.string()),
+  from: orNull(z.string()).describe("The envelope's sender; null on acceptance"),
+  subject: orNull(z.string()),
+  bytes: orNull(z.number()).describe("Size of the text, in bytes of UTF-8"),
+  tags: z.array(z.string()).default([]),
+  attempt: orNull(z.number()).describe("1 for the first; null on acceptance"),
+  relay: orNull(z.string()).describe("Host and port of the relay that answered"),
+  reply: orNull(z.string()).describe("The relay's answer, or our reason"),
+  reason: orNull(z.string()).describe("Stable code of a failure or of parking"),
   possibleDuplicate: z.boolean().describe("It may have happened before"),
 });
+
+function orNull<Schema extends z.ZodType>(schema: Schema) {
+  return schema.nullable().default(null);
+}
 
 /** One line of the audit log. */
 export type AuditLine = z.output<typeof auditLineSchema>;
@@ -70,24 +74,8 @@ type Event = Omit<Outcome, "kind"> & { kind: AuditLine["kind"] };
 
 /** The line of an event. */
 export function toLine(eventId: string, event: Event): AuditLine {
-  return {
-    v: 1,
-    time: event.time,
-    eventId,
-    id: parseDeliveryId(event.delivery)?.email ?? event.delivery,
-    delivery: event.delivery,
-    kind: event.kind,
-    recipient: event.recipient ?? null,
-    from: event.from ?? null,
-    subject: event.subject ?? null,
-    bytes: event.bytes ?? null,
-    tags: [],
-    attempt: event.attempt ?? null,
-    relay: event.relay ?? null,
-    reply: event.reply ?? null,
-    reason: event.reason ?? null,
-    possibleDuplicate: event.possibleDuplicate,
-  };
+  const id = parseDeliveryId(event.delivery)?.email;
+  return auditLineSchema.parse({ v: 1, eventId, id, ...event });
 }
 
 /** A line for people, such as `sent 0192….0.0 to a@example.com via relay:25 (250 2.0.0 ok)`. */

@@ -28,14 +28,16 @@ export const variables = z
     AUDIT_RECIPIENTS: z
       .enum(["plain", "hashed"])
       .default("plain")
-      .describe("`hashed`: no address stands in the record, nor on stdout, nor in a relay's reply"),
+      .describe(
+        "`hashed`: no address stands in the record nor on stdout; of a reply only its codes do",
+      ),
     AUDIT_RETENTION_DAYS: integer(0, 36_500)
       .default(90)
       .describe("Audit files of older days are deleted; 0 keeps all"),
     AUDIT_SUBJECT: z
       .enum(["plain", "omitted"])
       .default("plain")
-      .describe("`omitted`: no subject stands there either"),
+      .describe("`omitted`: no subject stands there either; of a reply only its codes do"),
     INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
     INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
     INTERNAL_TOKEN: z

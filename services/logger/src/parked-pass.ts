@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, TransientError, type Log, type Publisher } from "@posthorn/chassis";
+import { codeOf, inTime, TransientError, type Log, type Publisher } from "@posthorn/chassis";
 import {
   crashesOf,
   newEmailId,
@@ -196,15 +196,14 @@ class Pass {
 
 /** Resolves when the record has everything that was published so far: a query of our own was answered. */
 async function recorded(channel: Channel, lost: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   const answer = () => resolve(undefined);
   const { consumerTag } = await channel.consume(REPLY_QUEUE, answer, { noAck: true });
   const query = Buffer.from(JSON.stringify({ delivery: `${newEmailId()}.0.0` }));
   const properties = { type: QUERY_TYPE, replyTo: REPLY_QUEUE, persistent: true };
-  const ask = () => channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
-  ask();
-  lost.addEventListener("abort", () => reject(lost.reason as Error));
-  const again = setInterval(ask, AGAIN_MS);
-  await promise.finally(() => clearInterval(again));
+  do {
+    lost.throwIfAborted();
+    channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
+  } while (!(await inTime(AGAIN_MS, promise, lost)));
   await channel.cancel(consumerTag);
 }
