@@ -75,6 +75,14 @@ describe("the books' mails that were taken twice", () => {
       { takes: [take(1_000, { by: "one", begun: 900, ended: 1_001 }), take(2_000)] },
     ],
     [
+      "its emailer lost the broker, and the other one was the faster",
+      {
+        takes: [take(1_450, { by: "two", begun: Infinity }), { ...take(1_600), begun: 1_300 }],
+        deaths: [{ ...CUT_OFF, time: 1_320 }],
+        lines: [line("sent", 1_460, true)],
+      },
+    ],
+    [
       "its emailer lost the broker, which handed it to another one",
       { takes: [take(1_000), byOther], deaths: [CUT_OFF], lines: [line("sent", 1_010), flagged] },
     ],

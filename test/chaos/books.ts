@@ -110,8 +110,10 @@ function judgeRepeats(
   { deaths }: Evidence,
   sums: Sums,
 ): void {
-  for (const [recipient, all] of takes) {
-    if (all.length < 2) continue;
+  for (const [recipient, taken] of takes) {
+    if (taken.length < 2) continue;
+    // n.b. who began later may have been taken sooner.
+    const all = taken.toSorted((one, other) => one.begun - other.begun);
     const delivery = `${all[0]?.emailId ?? ""}.${indexOf(recipient)}.0`;
     const ofIt = lines.get(delivery) ?? [];
     const pairs = all.slice(1).map((later, index) => [all[index] ?? later, later] as const);
