@@ -3,7 +3,7 @@ import nodemailer from "nodemailer";
 import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
-import type { Mail } from "./mail.ts";
+import { subjectOf, type Mail } from "./mail.ts";
 
 /** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
 const CONNECT_MS = 60_000;
@@ -53,7 +53,14 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
       const used = pool;
       const textEncoding = "quoted-printable" as const;
       try {
-        const content = { ...mail, to: [...mail.to], textEncoding, signal, progress };
+        const content = {
+          ...mail,
+          ...subjectOf(mail),
+          to: [...mail.to],
+          textEncoding,
+          signal,
+          progress,
+        };
         const { response } = await used.sendMail(content);
         return { taken: true, reply: response };
       } catch (error) {

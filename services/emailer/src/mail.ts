@@ -4,6 +4,10 @@ import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@posthorn
 // eslint-disable-next-line no-control-regex -- a display name must not hold a line break
 const SENDER = /^(?:"?([^"<>\u0000-\u001f\u007f]*?)"?\s*<([^<>]+)>|([^<>\s]+))$/;
 
+const MISREAD = /^\s|\s$|=\?|\S{78}/;
+/** Characters of an encoded word: at most 4 bytes each, and 75 with everything around them. */
+const WORD = /.{1,11}/gsu;
+
 /** Who sends. */
 export interface Sender {
   from: string;
@@ -33,6 +37,17 @@ export function toMail(
     date: new Date(timeOfEmailId(id)),
     messageId: `<${id}${sender.slice(sender.lastIndexOf("@"))}>`,
   };
+}
+
+/**
+ * A subject as nodemailer takes it, who writes what is ASCII as it stands: outer blanks would be lost, what looks encoded be
+ * decoded, and a word fill more than a line (RFC 5322 §2.1.1). So that is encoded here (RFC 2047 §2).
+ */
+export function subjectOf({ subject }: Pick<Mail, "subject">) {
+  if (!MISREAD.test(subject)) return { subject };
+  const words = (subject.match(WORD) ?? []).map((word) => Buffer.from(word).toString("base64"));
+  const value = words.map((word) => `=?UTF-8?B?${word}?=`).join(" ");
+  return { subject: undefined, headers: { subject: { prepared: true, foldLines: true, value } } };
 }
 
 /** Whether a text can stand in MAIL_FROM. */
