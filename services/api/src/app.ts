@@ -1,12 +1,13 @@
 import { describe, type Log } from "@posthorn/chassis";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import { readJsonBody } from "./json-body.ts";
+import { readJsonBody, requireJson } from "./json-body.ts";
+import { admitBody } from "./large-bodies.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { observe, routeOf } from "./observe.ts";
 import { createOpenapi } from "./openapi.ts";
 import { Problem, type ProblemCode, type ProblemMembers, toProblem } from "./problem.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
-import { createSendRoute, type SendOptions } from "./send-route.ts";
+import { createSendRoute, refuseAtOnce, type SendOptions } from "./send-route.ts";
 
 /** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
 const JSON_ESCAPE = 6;
@@ -24,6 +25,7 @@ export interface AppOptions extends SendOptions {
 export function createApp(options: AppOptions): Express {
   const { authenticate, bodyMaxBytes, metrics, log } = options;
   const openapi = createOpenapi(bodyMaxBytes);
+  const limitBytes = JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES;
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", false);
   app.enable("strict routing").enable("case sensitive routing");
@@ -33,8 +35,13 @@ export function createApp(options: AppOptions): Express {
     .route("/send")
     .post(
       requireKey(authenticate),
+      // What can be refused by its head is, before its body is read.
       requireJsonAccepted,
-      readJsonBody(JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES),
+      requireJson,
+      refuseAtOnce(options),
+      admitBody(limitBytes),
+      meetExpectation,
+      readJsonBody(limitBytes),
       createSendRoute(options),
     )
     .all(refuse("METHOD_NOT_ALLOWED", { headers: { Allow: "POST" } }));
@@ -55,6 +62,15 @@ function requireKey(authenticate: AppOptions["authenticate"]): RequestHandler {
 
 const requireJsonAccepted: RequestHandler = (request, _response, next) => {
   if (request.accepts("application/json") === false) throw new Problem("NOT_ACCEPTABLE");
+  next();
+};
+
+/** n.b. Node would say 100 to a body that is then refused, and 417 in no words. */
+const meetExpectation: RequestHandler = (request, response, next) => {
+  const expected = request.get("Expect");
+  if (expected !== undefined && !/^100-continue$/i.test(expected))
+    throw new Problem("EXPECTATION_UNKNOWN");
+  if (expected !== undefined) response.writeContinue();
   next();
 };
 

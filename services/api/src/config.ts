@@ -28,10 +28,10 @@ export const variables = z
       .describe(
         "File of API keys, each line `<sha256 of the key in hex>  <name>`; read again when it changes",
       ),
-    API_ANONYMOUS: z
-      .stringbool({ error: "must be true or false" })
-      .default(false)
-      .describe("Lets everyone send when there is no `API_KEYS_FILE`"),
+    API_ANONYMOUS: z.stringbool({ error: "must be true or false" }).default(false).meta({
+      form: "`true` or `false`",
+      description: "Lets everyone send when there is no `API_KEYS_FILE`",
+    }),
     BODY_MAX_BYTES: integer(1, BODY_BYTES_MAX)
       .default(1_048_576)
       .describe("Largest `body` of an email, in bytes of UTF-8"),

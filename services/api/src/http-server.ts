@@ -1,5 +1,11 @@
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from "node:http";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,8 +20,12 @@ const LIMITS: ServerOptions = {
   connectionsCheckingInterval: 1_000,
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16_384,
+  // Node would answer in no words.
+  requireHostHeader: false,
 };
 const HEADERS_MAX = 200;
+/** Each may hold a small body; more are closed at once. */
+const CONNECTIONS_MAX = 2_000;
 /** While stopping: how long an idle connection may still bring a request that was on the wire. */
 const LINGER_MS = 1_000;
 /** While stopping: how long begun requests may take; a publish ends well before. */
@@ -52,9 +62,12 @@ export class HttpServer implements Component {
     this.#options = options;
     this.#server = createServer({ ...LIMITS, ...options.limits }, this.#handle);
     this.#server.maxHeadersCount = HEADERS_MAX;
+    this.#server.maxConnections = CONNECTIONS_MAX;
     // A client may end its side once it has sent its requests; they are answered none the less.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.on("connection", this.#meet).on("clientError", this.#refuse);
+    this.#server.on("checkContinue", this.#handle).on("checkExpectation", this.#handle);
+    this.#server.on("connect", (_request, socket) => this.#refuse({}, socket));
   }
 
   /** Unready while it stops. */
@@ -90,11 +103,20 @@ export class HttpServer implements Component {
     const conversation = this.#conversations.get(request.socket);
     if (!conversation?.begin(response)) return;
     if (this.#stopping) conversation.closeAfterLast();
-    this.#options.handle(request, response);
+    if (hasHost(request)) this.#options.handle(request, response);
+    else {
+      conversation.refuse(new Problem("REQUEST_MALFORMED"));
+      this.#options.refused(response.statusCode);
+    }
   };
 
-  readonly #refuse = ({ code = "" }: NodeJS.ErrnoException, socket: Duplex): void => {
+  readonly #refuse = ({ code = "" }: Partial<NodeJS.ErrnoException>, socket: Duplex): void => {
     const problem = new Problem(PARSER_ERRORS[code] ?? "REQUEST_MALFORMED");
     if (this.#conversations.get(socket)?.refuse(problem)) this.#options.refused(problem.status);
   };
+}
+
+/** RFC 9112 §3.2: exactly one, from HTTP/1.1 on. */
+function hasHost({ httpVersion, headersDistinct: { host = [] } }: IncomingMessage): boolean {
+  return host.length === 1 || (host.length === 0 && httpVersion === "1.0");
 }

@@ -8,11 +8,11 @@ const DEPTH_MAX = 32;
 
 /** Reads a request's JSON into `request.body`, of at most so many bytes. */
 export function readJsonBody(limitBytes: number): RequestHandler[] {
-  const readBytes = express.raw({ type: () => true, limit: limitBytes, inflate: false });
-  return [checkMediaType, readBytes, parseBody];
+  return [express.raw({ type: () => true, limit: limitBytes, inflate: false }), parseBody];
 }
 
-const checkMediaType: RequestHandler = (request, _response, next) => {
+/** Refuses what is not JSON by its type. */
+export const requireJson: RequestHandler = (request, _response, next) => {
   const type = mediaType(request.get("Content-Type") ?? "");
   if (type?.essence !== "application/json") throw new Problem("MEDIA_TYPE_UNSUPPORTED");
   if (!/^utf-?8$/i.test(type.params.get("charset") ?? "utf-8"))

@@ -54,7 +54,10 @@ function describeSend(): object {
     responses: {
       202: {
         description: "Accepted: what was sent, with its id",
-        headers: { ...REQUEST_ID, Location: text("Path of the email") },
+        headers: {
+          ...REQUEST_ID,
+          Location: text("`/emails/{id}`: its record, on the logger's internal port"),
+        },
         ...json(ref("Accepted")),
       },
       ...describeProblems(Object.values(PROBLEMS).map(({ status }) => status)),

@@ -53,6 +53,15 @@ export function createSendRoute(options: SendOptions): RequestHandler {
   };
 }
 
+/** Refuses what would be refused, whatever its body is. */
+export function refuseAtOnce({ refusal }: Pick<SendOptions, "refusal">): RequestHandler {
+  return (_request, _response, next) => {
+    const refused = refusal();
+    if (refused && !PASSING.has(refused.code)) throw refused;
+    next();
+  };
+}
+
 /** Waits, with few others, for what passes by itself in a moment; resolves to why nothing is accepted after that. */
 function createPatience({ refusal, patienceMs }: SendOptions) {
   let waiting = 0;

@@ -142,7 +142,7 @@ describe("what is not HTTP", () => {
   });
 
   it.each(["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: test\r\nExpect: more\r\n\r\n"])(
-    "survives garbage behind %j, which Node answers itself",
+    "survives garbage behind %j",
     async (refused) => {
       const { port } = await start();
       const client = connectRaw(port);
@@ -360,3 +360,72 @@ function post(port: number, agent: Agent): Promise<number | string> {
       .end(body);
   });
 }
+
+describe("what Node would refuse in no words", () => {
+  const body = JSON.stringify({ ...EMAIL, subject: "0" });
+  const head = (...lines: string[]) =>
+    ["POST /send HTTP/1.1", "Content-Type: application/json", ...lines, "", ""].join("\r\n");
+  it.each([
+    ["no Host", head("Content-Length: 0"), 400, "REQUEST_MALFORMED"],
+    ["two Hosts", head("Host: a", "Host: b", "Content-Length: 0"), 400, "REQUEST_MALFORMED"],
+    ["CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "REQUEST_MALFORMED"],
+    ["an expectation", head("Host: a", "Expect: 200-ok"), 417, "EXPECTATION_UNKNOWN"],
+    ["a length", head("Host: a", "Expect: 100-continue", "Content-Length: 99999999"), 413],
+  ])("is a problem document: %s", async (_, request, status, code = "BODY_TOO_LARGE") => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(request);
+    await waitFor(() => client.received().includes(code));
+
+    expect(statusesIn(client.received())).toEqual([status]);
+    expect(client.received()).toMatch(/^X-Request-Id: [\w-]{36}\r$/im);
+    client.socket.destroy();
+  });
+
+  it("says 100 to a body that it will read, and only then", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+    client.socket.write(head("Host: a", "Expect: 100-continue", `Content-Length: ${body.length}`));
+    await waitFor(() => client.received() !== "");
+    expect(statusesIn(client.received())).toEqual([100]);
+
+    client.socket.write(body);
+    await waitFor(() => statusesIn(client.received()).length === 2);
+
+    expect(statusesIn(client.received())).toEqual([100, 202]);
+    client.socket.destroy();
+  });
+});
+
+describe("large bodies", () => {
+  it("are refused before they are read while others take up the memory, and small ones are not", async () => {
+    const { port } = await start();
+    const claim = (length: number) => {
+      const client = connectRaw(port);
+      client.socket.write(
+        `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`,
+      );
+      return client;
+    };
+    const holding = Array.from({ length: 2 }, () => claim(6_000_000));
+    await sleep(200);
+
+    const refused = claim(6_000_000);
+    await waitFor(() => refused.received().includes("BODIES_FULL"));
+    expect(refused.received()).toMatch(/503[^]*not_accepted/);
+    const small = connectRaw(port);
+    small.socket.write(taking(0));
+    await waitFor(() => statusesIn(small.received()).length === 1);
+    expect(statusesIn(small.received())).toEqual([202]);
+
+    for (const client of [...holding, refused, small]) client.socket.destroy();
+    await sleep(200);
+    const later = connectRaw(port);
+    const large = rawSend({ ...EMAIL, subject: "0", body: "x".repeat(100_000) });
+    later.socket.write(large);
+    await waitFor(() => statusesIn(later.received()).length === 1);
+    expect(statusesIn(later.received())).toEqual([202]);
+    later.socket.destroy();
+  });
+});
