@@ -1,27 +1,21 @@
-import { setImmediate } from "node:timers/promises";
+import type { Trouble } from "./classify.ts";
 
 /** The pauses double up to so many of the first: a relay that is back is noticed within the last one. */
 const PAUSES_MAX = 4;
 /** A relay that asks us to slow down is left alone for longer. */
 const PAUSES_MAX_THROTTLED = 10;
 
-/** Why a relay is in trouble. */
-export interface Trouble {
-  /** For logs and readiness. */
-  reason: string;
-  /** Whether it asked us to slow down. */
-  throttled: boolean;
-}
-
 /** Options of {@link Circuit}. */
 export interface CircuitOptions {
   /** The first pause before a probe. */
   pauseMs: number;
+  /** Aborts when there is to be no further probe. */
+  ending: AbortSignal;
   /** Tries the relay; resolves to its trouble, or to undefined. */
   probe: () => Promise<Trouble | undefined>;
   /** Called when it opens, with the reason, and when it closes. */
   onSwitch: (reason?: string) => void;
-  /** Called when a probe succeeded: one mail may go, and its fate says whether the circuit closes. */
+  /** Called when a probe succeeded: one mail may {@link Circuit.enter}, and its fate says whether the circuit closes. */
   onTurn: () => void;
 }
 
@@ -33,7 +27,6 @@ export class Circuit {
   #pause: number;
   #closedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
-  #ended = false;
 
   constructor(options: CircuitOptions) {
     this.#options = options;
@@ -46,16 +39,19 @@ export class Circuit {
   }
 
   /** Whether a mail may go to the relay: any while it is closed, one after each probe that succeeded while it is open. */
-  admits(): boolean {
-    if (this.#trouble === undefined) return true;
-    const turn = this.#turn;
-    this.#turn = false;
-    return turn;
+  get admits(): boolean {
+    return this.#trouble === undefined || this.#turn;
   }
 
-  /** Opens it, or says why it stays open. Resolves to whether it was closed. */
+  /** A mail goes. Returns whether it is the one whose fate decides. */
+  enter(): boolean {
+    const decides = this.#turn;
+    this.#turn = false;
+    return decides;
+  }
+
+  /** Opens it, or says why it stays open. Returns whether it was closed. */
   open(trouble: Trouble): boolean {
-    if (this.#ended) return false;
     const wasClosed = this.#trouble === undefined;
     this.#trouble = trouble;
     if (!wasClosed) return false;
@@ -76,34 +72,28 @@ export class Circuit {
     this.#options.onSwitch();
   }
 
-  /** Probes no more. */
-  end(): void {
-    this.#ended = true;
-    clearTimeout(this.#timer);
-  }
-
   /** n.b. a probe that a stalling relay leaves without an answer does not put off the next. */
   #probeLater({ throttled }: Trouble): void {
     const longest = this.#options.pauseMs * (throttled ? PAUSES_MAX_THROTTLED : PAUSES_MAX);
     const pause = Math.min(this.#pause, longest);
     this.#pause = Math.min(pause * 2, longest);
     this.#timer = setTimeout(() => {
-      if (this.#trouble) this.#probeLater(this.#trouble);
+      if (!this.#trouble || this.#options.ending.aborted) return;
+      this.#probeLater(this.#trouble);
       void this.#probe();
-    }, pause);
+    }, pause).unref();
   }
 
   async #probe(): Promise<void> {
     const trouble = await this.#options.probe();
-    if (this.#trouble === undefined || this.#ended) return;
+    if (this.#trouble === undefined) return;
     if (trouble) {
       this.#trouble = trouble;
       return;
     }
     this.#turn = true;
     this.#options.onTurn();
-    await setImmediate();
     // Nobody waits that could take it.
-    if (this.admits()) this.close();
+    if (this.enter()) this.close();
   }
 }

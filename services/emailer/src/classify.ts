@@ -22,6 +22,16 @@ export interface Fault {
  */
 export type Verdict = "deferred" | "failed" | "sender-refused" | "relay" | "ambiguous";
 
+/** A relay's trouble. */
+export interface Trouble {
+  /** For logs and readiness. */
+  reason: string;
+  /** Whether it asked us to slow down. */
+  throttled: boolean;
+  /** Whether it refuses our user or password. */
+  authRefused: boolean;
+}
+
 /** The code of what has none. */
 export const UNKNOWN = "UNKNOWN";
 
@@ -75,9 +85,10 @@ export function isStall({ code }: Fault): boolean {
   return code === "ETIMEDOUT";
 }
 
-/** Whether the connection was lost. */
-export function isLost(fault: Fault): boolean {
-  return fault.responseCode === undefined && !isStall(fault) && !isAuthRefused(fault);
+/** What a relay's trouble is. */
+export function toTrouble(fault: Fault): Trouble {
+  const reason = explainBriefly(fault);
+  return { reason, throttled: isThrottled(fault), authRefused: isAuthRefused(fault) };
 }
 
 /** A fault in a few words for logs and readiness: a relay's text may quote a recipient, so it is not among them. */

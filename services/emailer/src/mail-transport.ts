@@ -100,6 +100,7 @@ class Progress {
     this.#timer = setTimeout(this.#abort, patienceMs);
     this.#unwanted = unwanted;
     unwanted?.addEventListener("abort", this.#abort);
+    if (unwanted?.aborted) this.#abort();
   }
 
   /**

@@ -1,5 +1,3 @@
-import type { Passage } from "./blame.ts";
-
 /** How long we wait, in milliseconds. */
 export interface Patience {
   /** Until a relay is ready for MAIL, and from there until it asks for the body; the first time, and after each stall. */
@@ -25,13 +23,3 @@ export const PATIENCE: Patience = {
   pause: 1_000,
   held: 600_000,
 };
-
-/** How long a mail waits for a relay this time. `isProbe`: others wait for how it fares. */
-export function patienceFor(
-  { stalls }: Passage,
-  { alone, hasty }: Patience,
-  { isProbe, isHasty }: { isProbe: boolean; isHasty: boolean },
-): number {
-  if (isProbe) return alone[0];
-  return isHasty && stalls === 0 ? hasty : (alone[stalls] ?? Math.max(...alone));
-}

@@ -1,28 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check, Log } from "@posthorn/chassis";
-import { Blame, type Passage } from "./blame.ts";
-import { Circuit, type Trouble } from "./circuit.ts";
-import {
-  classify,
-  explain,
-  explainBriefly,
-  isAuthRefused,
-  isLost,
-  isOfOneMail,
-  isStall,
-  isThrottled,
-  type Fault,
-  type Verdict,
-} from "./classify.ts";
-import { Gate } from "./gate.ts";
-import {
-  createMailTransport,
-  type MailTransport,
-  type RelayOptions,
-  type Sent,
-} from "./mail-transport.ts";
+import { Circuit } from "./circuit.ts";
+import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
+import type { Fault, Trouble, Verdict } from "./classify.ts";
+import type { Mail } from "./mail.ts";
+import { createMailTransport, type MailTransport, type RelayOptions } from "./mail-transport.ts";
 import type { EmailerMetrics } from "./metrics.ts";
-import { patienceFor, type Patience } from "./patience.ts";
+import type { Patience } from "./patience.ts";
 
 /** A mail that breaks the connection this often, while others pass, is the message's trouble. */
 const BREAKS_MAX = 3;
@@ -53,10 +37,35 @@ export interface RelayConfig extends RelayOptions {
   rate?: Rate | undefined;
 }
 
+/** A mail on its way to a relay, and what it met. */
+export interface Passage {
+  mail: Mail;
+  /** Aborts when nobody waits for it any more. */
+  signal: AbortSignal;
+  /** Whether it went again at once after its connection was lost: one that was kept open may have been lost long before. */
+  again: boolean;
+  /** How often a relay left it without an answer. */
+  stalls: number;
+  /** How often it broke a connection, less those that were not its doing. */
+  breaks: number;
+  /** The relay whose circuit it opened by that. */
+  opened?: Relay;
+}
+
+/**
+ * Hands a mail over. Resolves to nothing when that told nothing of the mail: it is to go again, here or elsewhere.
+ * n.b. a place and a token are kept for it, so it must be called.
+ */
+export type Hand = (passage: Passage) => Promise<Result | undefined>;
+
 /** What every relay needs. */
-export interface RelayDependencies {
+export interface RelayContext {
   patience: Patience;
-  /** Called when its circuit opens, lets one mail through, or closes. */
+  /** Aborts when there is nothing more to send. */
+  ending: AbortSignal;
+  /** Whether mail would go to another relay. */
+  isOtherWell: (relay: Relay) => boolean;
+  /** Called when it may {@link Relay.enter} again, and when its circuit opens or closes. */
   onChange: () => void;
   metrics: Pick<EmailerMetrics, "authRefused" | "circuitOpen" | "sendSeconds">;
   log: Log;
@@ -64,29 +73,32 @@ export interface RelayDependencies {
 
 /** An SMTP server that mail is handed to, with its circuit and its limits. */
 export class Relay {
-  /** A mail that it admits must be handed over. */
   readonly circuit: Circuit;
   readonly #config: RelayConfig;
-  readonly #dependencies: RelayDependencies;
+  readonly #context: RelayContext;
   readonly #transport: MailTransport;
-  readonly #tokens: Gate;
-  #places: Gate;
-  readonly #blame = new Blame();
+  #tokens: number;
+  #places: { free: number };
+  #watch: NodeJS.Timeout | undefined;
+  #taken = 0;
+  /** Who broke a connection since a mail was taken: one, or two for several. */
+  readonly #breakers = new Set<Passage>();
 
-  constructor(config: RelayConfig, dependencies: RelayDependencies) {
+  constructor(config: RelayConfig, context: RelayContext) {
     this.#config = config;
-    this.#dependencies = dependencies;
-    this.#transport = createMailTransport(config, dependencies.patience.final);
-    this.#tokens = new Gate(config.rate?.mails ?? Infinity);
-    this.#places = new Gate(config.connections);
+    this.#context = context;
+    this.#transport = createMailTransport(config, context.patience.final);
+    this.#tokens = config.rate?.mails ?? Infinity;
+    this.#places = { free: config.connections };
     this.circuit = new Circuit({
-      pauseMs: dependencies.patience.pause,
+      pauseMs: context.patience.pause,
+      ending: context.ending,
       probe: () => this.#probe(),
       onSwitch: (reason) => this.#switched(reason),
-      onTurn: dependencies.onChange,
+      onTurn: context.onChange,
     });
-    dependencies.metrics.circuitOpen.set({ relay: config.name }, 0);
-    dependencies.metrics.authRefused.set({ relay: config.name }, 0);
+    context.metrics.circuitOpen.set({ relay: config.name }, 0);
+    context.metrics.authRefused.set({ relay: config.name }, 0);
   }
 
   /** Names its trouble; waiting for it is no unreadiness. */
@@ -96,136 +108,134 @@ export class Relay {
     return { reason: `relay ${this.#config.name}: ${reason}`, blocks: false };
   };
 
-  /**
-   * Hands a mail over once its turn comes. Resolves to nothing when that told nothing of the mail: it is to go again,
-   * here or elsewhere. `isHasty`: another relay would take it.
-   */
-  async hand(passage: Passage, isHasty: boolean): Promise<Result | undefined> {
-    const isProbe = this.circuit.reason !== undefined;
-    const patience = patienceFor(passage, this.#dependencies.patience, { isProbe, isHasty });
-    const sent = await this.#send(passage, patience);
-    if (sent === undefined) return undefined;
-    if (!sent.taken) return this.#judge(sent.fault, passage, isProbe);
-    this.#blame.took();
-    if (isProbe) this.circuit.close();
-    return this.#result("sent", sent.reply);
-  }
-
-  /** Lets go of the mails that wait for a token; probes no more. */
-  release(): void {
-    this.circuit.end();
-    this.#tokens.clear();
-  }
-
   /** Closes its connections. */
   close(): void {
     this.#transport.close();
   }
 
+  /** Keeps a place and a token for a mail that the circuit admits, if there are. */
+  enter(): Hand | undefined {
+    const places = this.#places;
+    if (places.free === 0) this.#watchPlaces();
+    if (places.free === 0 || this.#tokens === 0) return undefined;
+    const decides = this.circuit.enter();
+    places.free -= 1;
+    this.#tokens -= 1;
+    return (passage) => this.#hand(passage, decides, places);
+  }
+
+  /** A mail waits for a place: when nobody leaves one in time, the relay is in trouble. */
+  #watchPlaces(): void {
+    const patience = this.#patienceFor({ stalls: 0 }, false);
+    this.#watch ??= setTimeout(() => this.#open(SILENT), patience).unref();
+  }
+
+  async #hand(passage: Passage, decides: boolean, places: { free: number }) {
+    const before = this.#taken;
+    const stop = this.#context.metrics.sendSeconds.startTimer({ relay: this.#config.name });
+    const patience = this.#patienceFor(passage, decides);
+    const sent = await this.#transport.send(passage.mail, patience, passage.signal);
+    stop();
+    this.#giveBack(places, sent !== undefined && (sent.taken || sent.fault.begun));
+    if (sent === undefined) return undefined;
+    if (!sent.taken) return this.#judge(sent.fault, passage, decides, before);
+    this.#taken += 1;
+    this.#breakers.clear();
+    if (decides) this.circuit.close();
+    return this.#result("sent", sent.reply);
+  }
+
+  /** How long a mail waits for the relay this time. `decides`: others wait for how it fares. */
+  #patienceFor({ stalls }: Pick<Passage, "stalls">, decides: boolean): number {
+    const { alone, hasty } = this.#context.patience;
+    if (decides) return alone[0];
+    const isHasty = stalls === 0 && this.#context.isOtherWell(this);
+    return isHasty ? hasty : (alone[stalls] ?? Math.max(...alone));
+  }
+
   /**
-   * n.b. a token comes back a period after the relay's answer. So no period at the relay ever sees more than the rate,
+   * n.b. a used token comes back a period after the relay's answer. So no period at the relay ever sees more than the rate,
    * however long a mail was on its way; a bucket that fills by itself would let a delayed one and the next meet.
    */
-  async #send(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
-    if (!(await this.#tokens.enter())) return undefined;
-    const sent = await this.#sendAtPlace(passage, patienceMs);
+  #giveBack(places: { free: number }, isTokenUsed: boolean): void {
     const { rate } = this.#config;
-    const giveBack = () => this.#tokens.leave();
-    if (!rate || !sent || !(sent.taken || sent.fault.begun)) giveBack();
-    else setTimeout(giveBack, rate.periodMs + RATE_MARGIN_MS).unref();
-    return sent;
+    const giveToken = () => {
+      this.#tokens += 1;
+      // n.b. not at once: what became of the mail may open the circuit.
+      queueMicrotask(this.#context.onChange);
+    };
+    if (rate && isTokenUsed) setTimeout(giveToken, rate.periodMs + RATE_MARGIN_MS).unref();
+    else giveToken();
+    places.free += 1;
+    this.#stopWatch();
+    queueMicrotask(this.#context.onChange);
   }
 
-  async #sendAtPlace(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
-    const places = this.#places;
-    const entered = await places.enterUnlessStuck(patienceMs);
-    if (entered === undefined) return { taken: false, fault: SILENT };
-    if (!entered) return undefined;
-    const sent = passage.signal.aborted ? undefined : await this.#handOver(passage, patienceMs);
-    places.leave();
-    return sent;
-  }
-
-  async #handOver(passage: Passage, patienceMs: number): Promise<Sent | undefined> {
-    this.#blame.begins(passage);
-    const { sendSeconds } = this.#dependencies.metrics;
-    const stop = sendSeconds.startTimer({ relay: this.#config.name });
-    return this.#transport.send(passage.mail, patienceMs, passage.signal).finally(stop);
-  }
-
-  async #judge(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
+  async #judge(fault: Fault, passage: Passage, decides: boolean, before: number) {
     const verdict = classify(fault);
-    if (verdict === "relay") return this.#judgeTrouble(fault, passage, isProbe);
-    if (isThrottled(fault) && !this.#blame.othersPassed(passage)) this.#open(fault);
-    else if (isProbe) this.circuit.close();
-    return this.#result(verdict, explain(fault));
+    if (verdict !== "relay") {
+      if (toTrouble(fault).throttled && this.#taken === before) this.#open(fault);
+      else if (decides) this.circuit.close();
+      return this.#result(verdict, explain(fault));
+    }
+    if (isOfOneMail(fault)) return this.#judgeBreak(fault, passage, decides, before);
+    this.#open(fault);
+    return undefined;
   }
 
-  async #judgeTrouble(
-    fault: Fault,
-    passage: Passage,
-    isProbe: boolean,
-  ): Promise<Result | undefined> {
-    if (isLost(fault) && !passage.again && !isProbe) {
+  /** It was the mail: others pass; or it alone broke this relay, and opened another one's circuit before. */
+  async #judgeBreak(fault: Fault, passage: Passage, decides: boolean, before: number) {
+    if (isStall(fault)) passage.stalls += 1;
+    else if (fault.responseCode === undefined && !passage.again && !decides) {
       passage.again = true;
-      passage.breaks = isOfOneMail(fault) ? 1 : 0;
       return undefined;
     }
-    return isOfOneMail(fault) ? this.#judgeBreak(fault, passage, isProbe) : void this.#open(fault);
-  }
-
-  async #judgeBreak(fault: Fault, passage: Passage, isProbe: boolean): Promise<Result | undefined> {
-    if (isStall(fault)) passage.stalls += 1;
-    this.#blame.broke(passage);
-    await sleep(this.#dependencies.patience.pause / 2);
-    const blamed = this.#blame.isOf(passage);
+    if (this.#breakers.size < 2) this.#breakers.add(passage);
+    await sleep(this.#context.patience.pause / 2);
+    const isAlone = this.#breakers.size === 1 && this.#breakers.has(passage);
+    const brokeAnother = passage.opened !== undefined && passage.opened !== this;
+    const isGuilty = this.#taken > before || (isAlone && brokeAnother);
+    if (isGuilty) passage.breaks += 1;
     // Connecting and the password were well, and one mail that breaks off tells no more: let the others tell.
-    if (isProbe) this.circuit.close();
-    else if (!blamed && this.#open(fault)) passage.opened ??= this.#blame;
-    const isGuilty = blamed && passage.breaks >= BREAKS_MAX;
-    return isGuilty ? this.#result("deferred", explain(fault)) : undefined;
+    if (decides) this.circuit.close();
+    else if (!isGuilty && this.#open(fault)) passage.opened ??= this;
+    return passage.breaks < BREAKS_MAX ? undefined : this.#result("deferred", explain(fault));
   }
 
   #result(verdict: Result["verdict"], reply: string): Result {
     return { verdict, reply, relay: this.#config.name };
   }
 
+  /** n.b. no mail is let in meanwhile, so there is a connection to spare. */
   async #probe(): Promise<Trouble | undefined> {
-    const places = this.#places;
-    const [patience] = this.#dependencies.patience.alone;
-    if (!(await places.enterUnlessStuck(patience))) {
-      if (places === this.#places) this.#renewPlaces();
-      return this.#toTrouble(SILENT);
-    }
-    const fault = await this.#transport.probe(patience);
-    places.leave();
-    return fault && this.#toTrouble(fault);
+    const fault = await this.#transport.probe(this.#context.patience.alone[0]);
+    return fault && this.#noteTrouble(fault);
   }
 
-  #toTrouble(fault: Fault): Trouble {
-    const refused = isAuthRefused(fault) ? 1 : 0;
-    this.#dependencies.metrics.authRefused.set({ relay: this.#config.name }, refused);
-    return { reason: explainBriefly(fault), throttled: isThrottled(fault) };
+  #noteTrouble(fault: Fault): Trouble {
+    const trouble = toTrouble(fault);
+    const refused = trouble.authRefused ? 1 : 0;
+    this.#context.metrics.authRefused.set({ relay: this.#config.name }, refused);
+    return trouble;
   }
 
-  /** Opens the circuit, or says why it stays open. Resolves to whether it was closed. */
+  /** Opens the circuit, or says why it stays open. Returns whether it was closed. */
   #open(fault: Fault): boolean {
-    if (!this.circuit.open(this.#toTrouble(fault))) return false;
-    this.#tokens.clear();
-    this.#places.clear();
-    if (isStall(fault)) this.#renewPlaces();
+    if (!this.circuit.open(this.#noteTrouble(fault))) return false;
+    this.#stopWatch();
+    // What a stalling relay holds shall not keep others from their places when it is back.
+    if (isStall(fault)) this.#places = { free: this.#config.connections };
     this.#transport.renew();
     return true;
   }
 
-  /** What a stalling relay holds shall not keep others from their places when it is back. */
-  #renewPlaces(): void {
-    this.#places.clear();
-    this.#places = new Gate(this.#config.connections);
+  #stopWatch(): void {
+    clearTimeout(this.#watch);
+    this.#watch = undefined;
   }
 
   #switched(reason?: string): void {
-    const { metrics, log, onChange } = this.#dependencies;
+    const { metrics, log, onChange } = this.#context;
     const { name: relay } = this.#config;
     metrics.circuitOpen.set({ relay }, reason ? 1 : 0);
     if (!reason) metrics.authRefused.set({ relay }, 0);

@@ -1,12 +1,10 @@
-import { EventEmitter, once } from "node:events";
 import type { Check, Component } from "@posthorn/chassis";
-import type { Passage } from "./blame.ts";
 import type { Mail } from "./mail.ts";
 import { PATIENCE, type Patience } from "./patience.ts";
-import { Relay, type RelayConfig, type RelayDependencies, type Result } from "./relay.ts";
+import { Relay, type Hand, type RelayConfig, type RelayContext, type Result } from "./relay.ts";
 
 /** Options of {@link Relays}. */
-export interface RelaysOptions extends Pick<RelayDependencies, "metrics" | "log"> {
+export interface RelaysOptions extends Pick<RelayContext, "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
   patience?: Patience;
@@ -17,24 +15,29 @@ export interface RelaysOptions extends Pick<RelayDependencies, "metrics" | "log"
   onHeldTooLong: () => void;
 }
 
-/** The relays: each mail goes to the first that is well. */
+/** The relays: each mail goes to the first that is well, as soon as there is a place and a token. */
 export class Relays implements Component {
   readonly name = "relays";
   readonly #options: RelaysOptions;
   readonly #relays: readonly Relay[];
-  /** Emits `change`, and the mails that are held look again in the order of their coming. */
-  readonly #held = new EventEmitter().setMaxListeners(0);
+  /** The mails that wait, in the order of their coming. */
+  readonly #waiting = new Set<(hand: Hand) => void>();
   readonly #ending = new AbortController();
-  #oneIsWell = true;
   readonly #patience: Patience;
+  #oneIsWell = true;
   #holding: NodeJS.Timeout | undefined;
 
   constructor(options: RelaysOptions) {
     this.#options = options;
     this.#patience = options.patience ?? PATIENCE;
-    const onChange = () => this.#changed();
-    const dependencies = { ...options, patience: this.#patience, onChange };
-    this.#relays = options.relays.map((relay) => new Relay(relay, dependencies));
+    const context: RelayContext = {
+      ...options,
+      patience: this.#patience,
+      ending: this.#ending.signal,
+      isOtherWell: (relay) => this.#relays.some((other) => other !== relay && isWell(other)),
+      onChange: () => this.#changed(),
+    };
+    this.#relays = options.relays.map((relay) => new Relay(relay, context));
   }
 
   /** One for each relay. */
@@ -50,10 +53,9 @@ export class Relays implements Component {
     for (const relay of this.#relays) relay.close();
   }
 
-  /** Lets go of what waits for a relay to be well, or for its rate. */
+  /** Lets go of what waits for a relay to be well, or for its limits; probes no more. */
   release(): void {
     this.#ending.abort();
-    for (const relay of this.#relays) relay.release();
   }
 
   /**
@@ -61,29 +63,39 @@ export class Relays implements Component {
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops, before it was handed over
    */
   async send(mail: Mail, signal: AbortSignal): Promise<Result> {
-    const passage: Passage = { mail, signal, again: false, stalls: 0, breaks: 0, taken: new Map() };
+    const passage = { mail, signal, again: false, stalls: 0, breaks: 0 };
     for (;;) {
-      const relay = await this.#next(signal);
-      const isHasty = this.#relays.some((other) => other !== relay && isWell(other));
-      const result = await relay.hand(passage, isHasty);
+      const hand = await this.#turn(AbortSignal.any([signal, this.#ending.signal]));
+      const result = await hand(passage);
       if (result) return result;
     }
   }
 
   /** Waits for a relay that admits a mail. */
-  async #next(signal: AbortSignal): Promise<Relay> {
-    for (;;) {
-      signal.throwIfAborted();
-      this.#ending.signal.throwIfAborted();
-      const relay = this.#relays.find((each) => each.circuit.admits());
-      if (relay) return relay;
-      const either = AbortSignal.any([signal, this.#ending.signal]);
-      await once(this.#held, "change", { signal: either });
+  async #turn(given: AbortSignal): Promise<Hand> {
+    given.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<Hand>();
+    const giveUp = () => {
+      this.#waiting.delete(resolve);
+      reject(given.reason as Error);
+    };
+    given.addEventListener("abort", giveUp);
+    this.#waiting.add(resolve);
+    this.#letGo();
+    return promise.finally(() => given.removeEventListener("abort", giveUp));
+  }
+
+  #letGo(): void {
+    for (const go of this.#waiting) {
+      const hand = this.#relays.find(({ circuit }) => circuit.admits)?.enter();
+      if (!hand) return;
+      this.#waiting.delete(go);
+      go(hand);
     }
   }
 
   #changed(): void {
-    this.#held.emit("change");
+    this.#letGo();
     const oneIsWell = this.#relays.some(isWell);
     if (oneIsWell === this.#oneIsWell) return;
     this.#oneIsWell = oneIsWell;
