@@ -14,15 +14,20 @@ const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 /** What the API counts. */
 export type ApiMetrics = ReturnType<typeof createApiMetrics>;
 
-/** Creates the API's metrics in its registry. Labels are routes, methods, statuses and codes of ours: bounded. */
-export function createApiMetrics(registry: Registry) {
-  const { counter, gauge, histogram } = meter(registry, HELP);
+/**
+ * Creates the API's metrics in its registry; `isVerified` says whether the queues are known to be there.
+ * Labels are routes, methods, statuses and codes of ours: bounded.
+ */
+export function createApiMetrics(registry: Registry, isVerified: () => boolean = () => false) {
+  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
+  sampled("posthorn_topology_verified", (verified) => {
+    verified.set(isVerified() ? 1 : 0);
+  });
   return {
     requests: counter("posthorn_http_requests_total", "method", "route", "status"),
     requestSeconds: histogram("posthorn_http_request_duration_seconds", REQUEST_BUCKETS, "route"),
     accepted: counter("posthorn_emails_accepted_total"),
     refused: counter("posthorn_sends_refused_total", "code"),
     queueDepth: gauge("posthorn_emailer_queue_depth"),
-    topologyVerified: gauge("posthorn_topology_verified"),
   };
 }

@@ -1,26 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import {
-  Session,
-  type Component,
-  type ConfirmChannel,
-  type SessionOptions,
-} from "@posthorn/chassis";
-import {
-  answerSchema,
-  newEmailId,
-  OUTCOMES_EXCHANGE,
-  QUERY_KEY,
-  QUERY_TYPE,
-  readAs,
-  REPLY_QUEUE,
-  type Answer,
-  type Query,
-} from "@posthorn/contract";
-
-const AGAIN_MS = 200;
+import { once, EventEmitter } from "node:events";
+import { Session, type ConfirmChannel, type SessionOptions } from "@posthorn/chassis";
+import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@posthorn/contract";
+import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
 
 /** Options of {@link Guard}. */
-export interface GuardOptions extends Omit<SessionOptions, "name"> {
+export interface GuardOptions extends SessionOptions {
   /** How long an answer may take, in milliseconds. */
   waitMs: number;
 }
@@ -29,30 +13,17 @@ export interface GuardOptions extends Omit<SessionOptions, "name"> {
  * Asks the logger what became of a delivery. The query stands in the logger's queue behind every outcome published before
  * it, and is answered when those are committed: the answer is never older than the question.
  */
-export class Guard implements Component {
+export class Guard extends Session<GuardOptions> {
   readonly name = "guard";
-  readonly #waitMs: number;
-  readonly #session: Session;
   readonly #ending = new AbortController();
-  readonly #asked = new Map<string, (answer: Answer | undefined) => void>();
-
-  constructor({ waitMs, ...options }: GuardOptions) {
-    this.#waitMs = waitMs;
-    this.#session = new Session({ ...options, name: this.name }, (channel) =>
-      this.#listen(channel),
-    );
-  }
-
-  start(): void {
-    this.#session.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#session.stop();
-  }
+  /** The queries without an answer, by their id. */
+  readonly #asked = new Map<string, Query>();
+  /** Emits each answer under its query's id. */
+  readonly #answers = new EventEmitter();
+  #channel: ConfirmChannel | undefined;
 
   /** Lets nobody wait any longer. */
-  release(): void {
+  giveUp(): void {
     this.#ending.abort();
   }
 
@@ -60,60 +31,38 @@ export class Guard implements Component {
    * What the record knows of a delivery; undefined when there was no answer in time.
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops
    */
-  async ask(about: Query, signal: AbortSignal): Promise<Answer | undefined> {
+  async ask(query: Query, signal: AbortSignal): Promise<Answer | undefined> {
     const given = AbortSignal.any([signal, this.#ending.signal]);
-    const patience = AbortSignal.any([given, AbortSignal.timeout(this.#waitMs)]);
-    const query = { ...about, asker: newEmailId() };
-    while (!patience.aborted) {
-      const answer = await this.#askOnce(query, patience);
-      if (answer) return answer;
-      await sleep(AGAIN_MS, undefined, { signal: patience }).catch(() => undefined);
-    }
-    given.throwIfAborted();
-    return undefined;
-  }
-
-  /** n.b. an answer comes only to the channel that asked, so a lost one is an answer lost. */
-  async #askOnce(query: Query, patience: AbortSignal): Promise<Answer | undefined> {
-    const channel = this.#session.channel;
-    if (!channel) return undefined;
-    const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
-    const giveUp = () => resolve(undefined);
+    const patience = AbortSignal.any([given, AbortSignal.timeout(this.options.waitMs)]);
     const id = newEmailId();
-    this.#asked.set(id, resolve);
-    patience.addEventListener("abort", giveUp);
-    channel.once("close", giveUp);
-    try {
-      publish(channel, id, query);
-      return await promise;
-    } catch {
-      return undefined; // The channel closed a moment ago.
-    } finally {
-      this.#asked.delete(id);
-      patience.removeEventListener("abort", giveUp);
-      channel.off("close", giveUp);
-    }
+    const answer = once(this.#answers, id, { signal: patience }).catch(() => []);
+    this.#asked.set(id, query);
+    this.#publish(id, query);
+    const [known] = (await answer) as [Answer?];
+    this.#asked.delete(id);
+    if (!known) given.throwIfAborted();
+    return known;
   }
 
-  async #listen(channel: ConfirmChannel): Promise<void> {
-    // Every query that waits listens for the channel's end.
-    channel.setMaxListeners(0);
+  /** n.b. an answer comes only to the channel that asked, so what a lost one asked is asked again. */
+  protected async build(channel: ConfirmChannel): Promise<void> {
     const take: Parameters<typeof channel.consume>[1] = (message) => {
       const answer = message && readAs(answerSchema, message.content);
-      if (answer) this.#asked.get(String(message.properties.correlationId))?.(answer);
+      if (answer) this.#answers.emit(String(message.properties.correlationId), answer);
     };
     await channel.consume(REPLY_QUEUE, take, { noAck: true });
+    this.#channel = channel;
+    for (const [id, query] of this.#asked) this.#publish(id, query);
   }
-}
 
-function publish(channel: ConfirmChannel, id: string, query: Query): void {
-  const body = Buffer.from(JSON.stringify(query));
-  channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, body, {
-    type: QUERY_TYPE,
-    messageId: id,
-    correlationId: id,
-    replyTo: REPLY_QUEUE,
-    contentType: "application/json",
-    persistent: true,
-  });
+  #publish(id: string, query: Query): void {
+    const body = Buffer.from(JSON.stringify({ ...query, asker: id }));
+    const properties = { type: QUERY_TYPE, messageId: id, correlationId: id, replyTo: REPLY_QUEUE };
+    const options = { ...properties, contentType: "application/json", persistent: true };
+    try {
+      this.#channel?.publish(OUTCOMES_EXCHANGE, QUERY_KEY, body, options);
+    } catch {
+      // The channel closed a moment ago.
+    }
+  }
 }

@@ -11,7 +11,6 @@ import { takeLadder } from "./take-ladder.ts";
 
 /** Splitting an email to 50 and recording outcomes, for every delivery in flight, with room to spare. */
 const PUBLISH_WINDOW = 2_000;
-const CONFIRM_MS = 10_000;
 
 runMain((host) => {
   const config = loadConfig(host.env);
@@ -28,7 +27,6 @@ runMain((host) => {
     ...amqp,
     connection: publishing,
     windowSize: PUBLISH_WINDOW,
-    timeoutMs: CONFIRM_MS,
   });
 
   const relays = new Relays({
@@ -61,7 +59,10 @@ runMain((host) => {
   });
   const brake = new Brake({ ...amqp, connection: consuming, consumer, metrics });
   // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
-  const release = () => [relays, guard].forEach((each) => each.release());
+  const release = () => {
+    relays.release();
+    guard.giveUp();
+  };
   const waiting = { name: "waiting", start: () => undefined, stop: release };
   const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, brake.check];
 

@@ -39,7 +39,7 @@ type Selects = (delivery: string) => boolean;
 /** Options of {@link ParkedPasses}. */
 export interface PassOptions {
   /** Of passes alone: what a pass takes and what it publishes share a channel, and so an end. */
-  publisher: Pick<Publisher, "channel" | "renew">;
+  publisher: Pick<Publisher, "channel" | "release">;
   decide: Decide;
   log: Log;
 }
@@ -69,7 +69,7 @@ export class ParkedPasses {
     void pass.run().then(async (): Promise<void> => {
       log.info("pass over parked mail ended", { ...pass.progress });
       // What a failed one has in its hands goes back.
-      if (pass.progress.state === "failed") await publisher.renew();
+      if (pass.progress.state === "failed") await publisher.release();
     });
     return pass.progress;
   }

@@ -124,8 +124,8 @@ describe("ParkedPasses", () => {
 /** Makes a pass to its end. */
 async function pass(decide: Decide, selects: (id: string) => boolean = () => true) {
   const { channel } = broker;
-  const renew = () => channel.close().catch(() => undefined);
-  const passes = new ParkedPasses({ publisher: { channel, renew }, decide, log: keepLog() });
+  const release = () => channel.close().catch(() => undefined);
+  const passes = new ParkedPasses({ publisher: { channel, release }, decide, log: keepLog() });
   passes.begin("replay", selects);
   await waitFor("the pass", () => passes.progress?.state !== "running");
   return passes;

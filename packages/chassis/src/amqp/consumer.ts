@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
-import type { Component } from "../lifecycle.ts";
 import { inTime } from "../in-time.ts";
 import { describe } from "../logger.ts";
 import type { Check } from "../metrics-server.ts";
@@ -31,7 +30,7 @@ export interface Delivery {
 }
 
 /** Options of {@link Consumer}. */
-export interface ConsumerOptions extends Omit<SessionOptions, "name"> {
+export interface ConsumerOptions extends SessionOptions {
   queues: readonly string[];
   /** Makes a new channel's broker ready, after the topology was declared and before anything is consumed. */
   prepare?: (channel: ConfirmChannel) => Promise<void>;
@@ -50,37 +49,24 @@ interface Live {
 }
 
 /** Consumes from queues and settles each delivery on the channel that delivered it. */
-export class Consumer implements Component {
+export class Consumer extends Session<ConsumerOptions> {
   readonly name = "consumer";
-  readonly #options: ConsumerOptions;
-  readonly #session: Session;
   #live: Live | undefined;
   /** Who wants it paused: it consumes again when nobody does. */
   readonly #holds = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
   #inFlight = 0;
 
-  constructor(options: ConsumerOptions) {
-    this.#options = options;
-    this.#session = new Session({ ...options, name: this.name }, (channel) => this.#build(channel));
-  }
-
   /** Unready while nothing is consumed, unless that was asked for with {@link pause}. */
   readonly check: Check = () =>
-    this.#session.channel || this.#holds.size > 0
-      ? undefined
-      : { reason: "not consuming", blocks: true };
-
-  start(): void {
-    this.#session.start();
-  }
+    this.channel || this.paused ? undefined : { reason: "not consuming", blocks: true };
 
   /** Drains: takes nothing more, finishes and settles what is in flight, closes. */
-  async stop(signal: AbortSignal): Promise<void> {
+  override async stop(signal: AbortSignal): Promise<void> {
     this.pause("stopping");
     await inTime(CANCEL_MS, this.#turn);
     while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
-    await this.#session.stop();
+    await super.stop(signal);
   }
 
   /** Whether anybody holds it. */
@@ -91,58 +77,45 @@ export class Consumer implements Component {
   /** Takes no further deliveries until the same holder resumes; what is in flight goes on. */
   pause(holder = ""): void {
     this.#holds.add(holder);
-    this.#adjust();
+    void this.#switch();
   }
 
   /** Consumes again, when nobody else holds it. */
   resume(holder = ""): void {
     this.#holds.delete(holder);
-    this.#adjust();
-  }
-
-  /** Returns what is in flight to the broker by closing the channel. */
-  async release(): Promise<void> {
-    await this.#session.rebuild();
+    void this.#switch();
   }
 
   /** n.b. `basic.qos(global)` means "per consumer" to a quorum queue, so the budget is shared out here. */
-  async #build(channel: ConfirmChannel): Promise<void> {
-    const { queues, budget, prepare } = this.#options;
+  protected async build(channel: ConfirmChannel): Promise<void> {
+    const { queues, budget, prepare } = this.options;
     await prepare?.(channel);
     await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
     const lost = new AbortController();
-    const live = { channel, tags: [], signal: lost.signal };
-    channel.once("close", () => {
-      lost.abort();
-      if (this.#live === live) this.#live = undefined;
-    });
-    this.#live = live;
-    await this.#reconcile();
+    channel.once("close", () => lost.abort());
+    this.#live = { channel, tags: [], signal: lost.signal };
+    await this.#switch();
+    lost.signal.throwIfAborted();
   }
 
-  #adjust(): void {
+  /**
+   * Consumes, or does not. One change at a time, so that pausing and building never consume twice.
+   * n.b. what the broker refuses closes the channel, and a new one is built.
+   */
+  #switch(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#reconcile()).catch(() => undefined);
+    return this.#turn;
+  }
+
+  async #reconcile(): Promise<void> {
     const live = this.#live;
-    this.#reconcile().catch((error: unknown) => {
-      if (!live?.signal.aborted) this.#options.log.warn("consuming not switched", describe(error));
-    });
-  }
-
-  /** One change at a time, so that pausing and building never consume twice. */
-  #reconcile(): Promise<void> {
-    const turn = this.#turn.then(() => this.#switch());
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #switch(): Promise<void> {
-    const live = this.#live;
-    if (!live) return;
-    if (this.#holds.size > 0) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
+    if (!live || live.signal.aborted) return;
+    if (this.paused) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
     else if (live.tags.length === 0) await this.#consume(live);
   }
 
   async #consume(live: Live): Promise<void> {
-    for (const queue of this.#options.queues) {
+    for (const queue of this.options.queues) {
       const take = (message: ConsumeMessage | null) => this.#take(live, queue, message);
       const { consumerTag } = await live.channel.consume(queue, take);
       live.tags.push(consumerTag);
@@ -153,11 +126,11 @@ export class Consumer implements Component {
     // null: the broker cancelled us (queue deleted, consumer timeout). Nothing may be settled on this channel any more.
     if (message) void this.#handle(live, queue, message);
     // n.b. this may come while the channel is still being built.
-    else void this.#session.rebuild(live.channel);
+    else void this.release(live.channel);
   }
 
   async #handle({ channel, signal }: Live, queue: string, message: ConsumeMessage): Promise<void> {
-    const { handle, metrics, log } = this.#options;
+    const { handle, metrics, log } = this.options;
     metrics.deliveriesInFlight.set(++this.#inFlight);
     const delivery = toDelivery(channel, queue, message, signal);
     const handled = Promise.resolve(delivery).then(handle);

@@ -1,11 +1,8 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Component } from "../lifecycle.ts";
-import { codeOf, PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
+import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
 import { inTime } from "../in-time.ts";
-import { describe } from "../logger.ts";
 import type { Check } from "../metrics-server.ts";
-import type { AmqpConnection } from "./connection.ts";
 import type { AmqpMetrics } from "./metrics.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -28,15 +25,15 @@ export interface Publication {
 }
 
 /** Options of {@link Publisher}. */
-export interface PublisherOptions extends Omit<SessionOptions, "name" | "connection"> {
-  connection: AmqpConnection;
+export interface PublisherOptions extends SessionOptions {
   /** Most messages that may wait for their confirm; nothing is buffered beyond. */
   windowSize: number;
-  /** How long a confirm may take, in milliseconds. */
-  timeoutMs: number;
+  /** How long a confirm may take, in milliseconds; ten seconds by default. */
+  timeoutMs?: number;
   metrics: AmqpMetrics;
 }
 
+const CONFIRM_MS = 10_000;
 /** What passes in a second or two when one node of several goes. */
 const CHANGING_NODES = new Set(["AMQP_DISCONNECTED", "AMQP_CHANNEL_LOST"]);
 
@@ -47,50 +44,32 @@ interface Unconfirmed {
 }
 
 /** Publishes with confirms: resolved means stored by a majority of the queue's replicas, and routed. */
-export class Publisher implements Component {
+export class Publisher extends Session<PublisherOptions> {
   readonly name = "publisher";
-  readonly #options: PublisherOptions;
-  readonly #session: Session;
   readonly #unconfirmed = new Set<Unconfirmed>();
   #everBuilt = false;
-
-  constructor(options: PublisherOptions) {
-    this.#options = options;
-    this.#session = new Session({ ...options, name: this.name }, (channel) => this.#watch(channel));
-  }
 
   /** Unready until it could publish once; an outage after that is the connection's to name. */
   readonly check: Check = () =>
     this.#everBuilt ? undefined : { reason: "not publishing yet", blocks: true };
 
-  /** The channel it publishes on, while there is one: what is consumed on it too dies with what is published. */
-  get channel(): ConfirmChannel | undefined {
-    return this.#session.channel;
-  }
-
-  /** Closes its channel, which returns what was consumed on it and not settled; a new one is built. */
-  async renew(): Promise<void> {
-    await this.#session.rebuild();
-  }
-
-  start(): void {
-    this.#session.start();
-  }
-
   /** Waits for the confirms that are still due, then closes the channel. */
-  async stop(signal: AbortSignal): Promise<void> {
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]);
+  override async stop(signal: AbortSignal): Promise<void> {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
     while (this.#unconfirmed.size > 0 && !patience.aborted) await sleep(20);
-    await this.#session.stop();
+    await super.stop(signal);
+  }
+
+  get #timeoutMs(): number {
+    return this.options.timeoutMs ?? CONFIRM_MS;
   }
 
   /** Why a publish would be refused at this moment. */
   refusal(): PublishRefused | undefined {
-    if (!this.#session.channel)
-      return new PublishRefused("AMQP_DISCONNECTED", "The broker is away");
-    if (this.#options.connection.blocked)
+    if (!this.channel) return new PublishRefused("AMQP_DISCONNECTED", "The broker is away");
+    if (this.options.connection.blocked)
       return new PublishRefused("AMQP_BLOCKED", "The broker takes no messages: alarm");
-    if (this.#unconfirmed.size >= this.#options.windowSize)
+    if (this.#unconfirmed.size >= this.options.windowSize)
       return new PublishRefused("AMQP_WINDOW_FULL", "Too many messages wait for their confirm");
     return undefined;
   }
@@ -101,66 +80,53 @@ export class Publisher implements Component {
    * @throws {PublishUnknown} AMQP_CONFIRM_TIMEOUT, AMQP_NACKED, AMQP_CHANNEL_LOST: nobody knows
    */
   async publish(publication: Publication): Promise<void> {
-    const { publishes, publishSeconds } = this.#options.metrics;
-    const stop = publishSeconds.startTimer();
-    const error = await this.#attempt(publication);
-    const exchange = publication.exchange || "(default)";
-    publishes.inc({ exchange, result: error?.code ?? "confirmed" });
+    const error = await this.#count(publication);
     if (error) throw error;
-    stop();
   }
 
   /**
-   * Publishes the same message until it is confirmed, through any outage.
-   * @throws {Error} AbortError when the signal aborts first
+   * Publishes the same message until it is confirmed, through any outage; or until the signal aborts, or an error comes
+   * that no waiting mends.
+   * @throws {PublishRefused | PublishUnknown} as {@link publish}. n.b. it is unknown as soon as one try is
    */
-  async publishUntilConfirmed(publication: Publication, signal?: AbortSignal): Promise<void> {
-    await this.#publishOn(publication, signal, () => undefined);
-  }
-
-  /**
-   * Publishes the same message for so many milliseconds, while the broker is changing nodes; then, or when waiting will not
-   * help, throws what happened. n.b. it is unknown as soon as one try is.
-   * @throws {PublishRefused | PublishUnknown} as {@link publish}
-   */
-  async publishWithin(publication: Publication, patienceMs: number): Promise<void> {
-    let worst: unknown;
-    const judge = (error: unknown) => {
-      if (!(worst instanceof PublishUnknown)) worst = error;
-      if (!CHANGING_NODES.has(codeOf(error))) throw worst;
-    };
-    const patience = AbortSignal.timeout(patienceMs);
-    await this.#publishOn(publication, patience, judge).catch((error: unknown) => {
-      throw worst ?? error;
-    });
-  }
-
-  async #publishOn(
-    publication: Publication,
-    signal: AbortSignal | undefined,
-    judge: (error: unknown) => void,
+  async publishUntilConfirmed(
+    { ifAgain, ...first }: Publication,
+    signal?: AbortSignal,
+    mends: (error: AppError) => boolean = () => true,
   ): Promise<void> {
-    const { ifAgain, ...first } = publication;
-    const again = { ...first, headers: { ...first.headers, ...ifAgain } };
     let next: Publication = first;
+    let worst: AppError | undefined;
     for (let delay = 50; ; delay = Math.min(delay * 2, 1_000)) {
-      try {
-        await this.publish(next);
-        return;
-      } catch (error) {
-        if (error instanceof PublishUnknown) next = again;
-        judge(error);
-        this.#options.log.debug("publishing again", {
-          exchange: first.exchange,
-          ...describe(error),
-        });
-      }
-      await sleep(delay, undefined, signal ? { signal } : {});
+      const error = await this.#count(next);
+      if (!error) return;
+      const told = worst instanceof PublishUnknown ? worst : error;
+      if (!mends(error)) throw told;
+      if (error instanceof PublishUnknown)
+        next = { ...first, headers: { ...first.headers, ...ifAgain } };
+      this.options.log.debug("publishing again", { exchange: first.exchange, code: error.code });
+      await sleep(delay, undefined, { signal }).catch(() => Promise.reject(told));
+      worst = told;
     }
   }
 
+  /** The same for so many milliseconds, while the broker is changing nodes. */
+  async publishWithin(publication: Publication, patienceMs: number): Promise<void> {
+    const isChanging = ({ code }: AppError) => CHANGING_NODES.has(code);
+    await this.publishUntilConfirmed(publication, AbortSignal.timeout(patienceMs), isChanging);
+  }
+
+  async #count(publication: Publication): Promise<AppError | undefined> {
+    const { publishes, publishSeconds } = this.options.metrics;
+    const stop = publishSeconds.startTimer();
+    const error = await this.#attempt(publication);
+    if (!error) stop();
+    const exchange = publication.exchange || "(default)";
+    publishes.inc({ exchange, result: error?.code ?? "confirmed" });
+    return error;
+  }
+
   async #attempt(publication: Publication): Promise<AppError | undefined> {
-    const channel = this.#session.channel;
+    const { channel } = this;
     const refusal = this.refusal();
     if (refusal || !channel) return refusal;
     const waiting: Unconfirmed = { publication, returned: false, channelLost: false };
@@ -168,7 +134,7 @@ export class Publisher implements Component {
     const answer = send(channel, publication)
       .then((error) => verdict(waiting, error))
       .finally(() => this.#track(waiting, false));
-    if (await inTime(this.#options.timeoutMs, answer)) return answer;
+    if (await inTime(this.#timeoutMs, answer)) return answer;
     return new PublishUnknown("AMQP_CONFIRM_TIMEOUT", "The broker did not confirm in time");
   }
 
@@ -176,10 +142,10 @@ export class Publisher implements Component {
   #track(waiting: Unconfirmed, inFlight: boolean): void {
     if (inFlight) this.#unconfirmed.add(waiting);
     else this.#unconfirmed.delete(waiting);
-    this.#options.metrics.publishesInFlight.set(this.#unconfirmed.size);
+    this.options.metrics.publishesInFlight.set(this.#unconfirmed.size);
   }
 
-  #watch(channel: ConfirmChannel): void {
+  protected build(channel: ConfirmChannel): void {
     this.#everBuilt = true;
     // n.b. the broker returns a message before it confirms it, so the mark is there in time.
     channel.on("return", ({ fields, properties }: Message) => {

@@ -20,7 +20,6 @@ export type { ConfirmChannel };
 
 /** Options of {@link Session}. */
 export interface SessionOptions {
-  name: string;
   connection: AmqpConnection;
   /** Declared on every new channel, before it is used. */
   topology: Topology;
@@ -33,19 +32,22 @@ export interface SessionOptions {
  * Keeps one confirm channel alive: builds it whenever there is a connection, and anew after it was lost.
  * amqplib's own `recovery.setup` has four ways to hang or die while it builds, so it is not used.
  */
-export class Session implements Component {
-  readonly name: string;
-  readonly #options: SessionOptions;
-  readonly #build: (channel: ConfirmChannel) => Promise<void> | void;
+export abstract class Session<Options extends SessionOptions> implements Component {
+  abstract readonly name: string;
+  protected readonly options: Options;
   readonly #ending = new AbortController();
   #channel: ConfirmChannel | undefined;
   #loop: Promise<void> | undefined;
 
-  constructor(options: SessionOptions, build: (channel: ConfirmChannel) => Promise<void> | void) {
-    this.name = options.name;
-    this.#options = options;
-    this.#build = build;
+  constructor(options: Options) {
+    this.options = options;
   }
+
+  /** Makes use of a new channel, on which the topology was declared. */
+  protected abstract build(channel: ConfirmChannel): Promise<void> | void;
+
+  /** How often {@link build} is done again on a channel that lives, in milliseconds; never by default. */
+  protected readonly againMs: number | undefined;
 
   /** The channel, while it is built and open. */
   get channel(): ConfirmChannel | undefined {
@@ -56,15 +58,15 @@ export class Session implements Component {
     this.#loop = this.#supervise();
   }
 
-  async stop(): Promise<void> {
+  async stop(signal?: AbortSignal): Promise<void> {
     this.#ending.abort();
     await close(this.#channel);
     // n.b. a broker that is stalled never closes the channel.
-    if (this.#loop) await inTime(CLOSE_MS, this.#loop);
+    if (this.#loop) await inTime(CLOSE_MS, this.#loop, signal);
   }
 
   /** Closes a channel of its own, which returns to the broker what is not settled; a new one is built. */
-  async rebuild(channel = this.#channel): Promise<void> {
+  async release(channel = this.#channel): Promise<void> {
     await close(channel);
   }
 
@@ -83,12 +85,12 @@ export class Session implements Component {
 
   /** Builds a channel and resolves to true when it, once usable, was lost. */
   async #live(signal: AbortSignal): Promise<boolean> {
-    const channel = await open(await this.#options.connection.connected(signal));
+    const channel = await open(await this.options.connection.connected(signal));
     const closed = new Promise<void>((resolve) => channel.once("close", resolve));
     let reason = new Error("closed while it was built");
     channel.on("error", (error: Error) => {
       reason = error;
-      this.#options.log.warn("channel error", { session: this.name, ...describe(error) });
+      this.options.log.warn("channel error", { session: this.name, ...describe(error) });
     });
     try {
       const lost = closed.then(() => Promise.reject(reason));
@@ -96,8 +98,8 @@ export class Session implements Component {
       if (!(await built)) throw new Error("the broker did not answer in time");
       if (signal.aborted) return true;
       this.#channel = channel;
-      this.#options.log.debug("channel built", { session: this.name });
-      await closed;
+      this.options.log.debug("channel built", { session: this.name });
+      await this.#keep(channel, closed);
       return true;
     } finally {
       this.#channel = undefined;
@@ -106,12 +108,18 @@ export class Session implements Component {
   }
 
   async #prepare(channel: ConfirmChannel): Promise<void> {
-    await declare(channel, this.#options.topology);
-    await this.#build(channel);
+    await declare(channel, this.options.topology);
+    await this.build(channel);
+  }
+
+  async #keep(channel: ConfirmChannel, closed: Promise<void>): Promise<void> {
+    const { againMs } = this;
+    if (againMs === undefined) return closed;
+    while (!(await inTime(againMs, closed))) await Promise.race([this.build(channel), closed]);
   }
 
   #explain(cause: unknown): void {
-    const { fail, log } = this.#options;
+    const { fail, log } = this.options;
     if (this.#ending.signal.aborted) return;
     if (codeOf(cause) !== PRECONDITION_FAILED) {
       log.warn("channel not built, trying again", { session: this.name, ...describe(cause) });

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ConfirmChannel } from "amqplib";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
 import { waitFor } from "../../../../test/support/wait-for.ts";
-import { Session } from "../../src/amqp/session.ts";
+import { Session, type SessionOptions } from "../../src/amqp/session.ts";
 import type { Topology } from "../../src/amqp/topology.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { NOTHING, queues, Rig } from "../support/amqp.ts";
@@ -25,19 +25,34 @@ beforeEach(() => {
 });
 afterEach(() => rig.stop());
 
+interface TestOptions extends SessionOptions {
+  onBuild: (channel: ConfirmChannel) => Promise<void> | void;
+  everyMs: number | undefined;
+}
+
+class TestSession extends Session<TestOptions> {
+  readonly name = "test";
+  protected override readonly againMs = this.options.everyMs;
+
+  protected build(channel: ConfirmChannel) {
+    return this.options.onBuild(channel);
+  }
+}
+
 async function startSession(
   topology: Topology,
-  build: (channel: ConfirmChannel) => Promise<void> | void = () => undefined,
+  onBuild: TestOptions["onBuild"] = () => undefined,
   through = url,
-): Promise<Session> {
+  everyMs?: number,
+): Promise<TestSession> {
   const connection = await rig.connect(through);
-  const session = new Session({ name: "test", connection, topology, ...rig.common }, build);
+  const session = new TestSession({ connection, topology, onBuild, everyMs, ...rig.common });
   rig.adopt(session);
   session.start();
   return session;
 }
 
-const channelOf = (session: Session) => waitFor("a channel", () => session.channel);
+const channelOf = (session: TestSession) => waitFor("a channel", () => session.channel);
 
 describe("Session", () => {
   it("declares its topology before it gives its channel away", async () => {
@@ -119,7 +134,7 @@ describe("Session", () => {
     const session = await startSession(NOTHING);
     const old = await channelOf(session);
 
-    await session.rebuild();
+    await session.release();
 
     await waitFor(
       "another channel",
@@ -141,6 +156,23 @@ describe("Session", () => {
     const [first = 0, second = 0, third = 0, fourth = 0] = tries;
     expect(fourth - third).toBeGreaterThan(second - first);
     expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
+  });
+
+  it("builds again on the same channel every so often, and anew on another when that fails", async () => {
+    const built: ConfirmChannel[] = [];
+    await startSession(
+      NOTHING,
+      (channel) => {
+        built.push(channel);
+        if (built.length === 3) throw new Error("looked in vain");
+      },
+      url,
+      10,
+    );
+
+    await waitFor("a build on another channel", () => new Set(built).size === 2);
+
+    expect(built.slice(0, 3)).toEqual([built[0], built[0], built[0]]);
   });
 
   it("stops within seconds, and gives no channel, while its build is not answered", async () => {
