@@ -205,6 +205,11 @@ async function send(base: string, email: object): Promise<Answer> {
 
 function readAudit(dir: string): AuditLine[] {
   const files = readdirSync(dir).filter((name) => name.endsWith(".jsonl"));
-  const lines = files.sort().flatMap((name) => readFileSync(join(dir, name), "utf8").split("\n"));
-  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as AuditLine);
+  // What has no line break yet is being written.
+  const wholeLines = (name: string) =>
+    readFileSync(join(dir, name), "utf8").split("\n").slice(0, -1);
+  return files
+    .sort()
+    .flatMap(wholeLines)
+    .map((line) => JSON.parse(line) as AuditLine);
 }
