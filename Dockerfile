@@ -70,6 +70,7 @@ EXPOSE 8080
 FROM runtime AS emailer
 
 FROM runtime AS logger
+EXPOSE 9465
 # A volume mounted here belongs to the service from its first use.
 COPY --from=bundle --chown=65532:65532 /audit /var/lib/posthorn
 

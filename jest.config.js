@@ -30,6 +30,12 @@ export default {
       testMatch: ["<rootDir>/{packages,services}/*/test/**/*.broker.test.ts"],
     },
     { ...withBroker, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
+    {
+      ...base,
+      displayName: "compose",
+      globalSetup: "<rootDir>/test/support/compose-images.ts",
+      testMatch: ["<rootDir>/test/compose/**/*.test.ts"],
+    },
     { ...base, displayName: "chaos", testMatch: ["<rootDir>/test/chaos/**/*.test.ts"] },
     {
       ...base,

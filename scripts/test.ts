@@ -18,12 +18,21 @@ const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
 const sum = { passed: 0, failed: 0 };
 
 for (const [name, command] of Object.entries(CHECKS)) await step(name, command);
-await jest("tests, on this machine's RabbitMQ", [], {});
-if (spawnSync("docker", ["info"]).status === 0) {
+await jest("tests, on this machine's RabbitMQ", ["--ignoreProjects", "compose"], {});
+const hasDocker = spawnSync("docker", ["info"]).status === 0;
+if (hasDocker) {
   const onBroker = ["--selectProjects", "broker", "e2e", "--testPathIgnorePatterns", HEAVY];
   await jest("broker tests on RabbitMQ 4.3 in Docker", onBroker, { BROKER_IN_DOCKER: "true" });
+  await jest("images, docker compose, monitoring", ["--selectProjects", "compose"], {});
 } else {
-  console.log("\nNOT RUN: the broker tests on RabbitMQ 4.3, because no Docker engine answers.");
+  console.log(
+    "\nNOT RUN, because no Docker engine answers: the broker tests on RabbitMQ 4.3, and test:compose.",
+  );
+}
+if (process.argv.includes("--compose")) {
+  if (hasDocker)
+    await jest("images and compose", ["--selectProjects", "compose", "--runInBand"], {});
+  else console.log("\nNOT RUN: images and compose, because no Docker engine answers.");
 }
 if (process.argv.includes("--chaos")) {
   const chaos = [process.execPath, "test/chaos/run.ts", "--seconds=120"];

@@ -28,7 +28,7 @@ export interface SmtpSink {
 }
 
 /**
- * Starts a sink on loopback. `refuseSender`: its reply code to MAIL; `delayMs` is how long it takes over each message; with a
+ * Starts a sink, on loopback unless a host is given. `refuseSender`: its reply code to MAIL; `delayMs` is how long it takes over each message; with a
  * `password` it asks for that.
  */
 export async function startSink({
@@ -37,12 +37,14 @@ export async function startSink({
   delayMs = 0,
   port = 0,
   password,
+  host = "127.0.0.1",
 }: {
   rule?: Rule;
   refuseSender?: () => number | undefined;
   delayMs?: number;
   port?: number;
   password?: string;
+  host?: string;
 } = {}): Promise<SmtpSink> {
   const taken: Taken[] = [];
   const offered = new Set<string>();
@@ -80,7 +82,7 @@ export async function startSink({
     },
   });
   server.on("error", () => undefined);
-  const listening = server.listen(port, "127.0.0.1");
+  const listening = server.listen(port, host);
   await once(listening, "listening");
   const { port: bound } = listening.address() as AddressInfo;
   return {

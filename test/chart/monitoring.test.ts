@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "@jest/globals";
+import { alerts, dashboards } from "../support/monitoring.ts";
+
+const read = (file: string) => readFileSync(file, "utf8");
+const named = (text: string) => new Set(text.match(/\bposthorn_[a-z_]+/g) ?? []);
+
+describe("alerts", () => {
+  it("are headings of the runbook, each with meaning, impact, diagnosis and mitigation", () => {
+    const [, ...sections] = read("docs/runbook.md").split("\n### ");
+    const headings = sections.map((section) => section.slice(0, section.indexOf("\n")));
+
+    expect(headings).toEqual(alerts().map(({ name }) => name));
+    for (const word of ["Meaning", "Impact", "Diagnosis", "Mitigation"])
+      for (const section of sections) expect(section.toLowerCase()).toContain(word.toLowerCase());
+  });
+
+  it("are each tried to fire and to be silent", () => {
+    const tests = read("test/compose/alerts.yaml");
+
+    for (const { name } of alerts()) {
+      expect(tests).toMatch(new RegExp(`{ alertname: ${name}, eval_time`));
+      expect(tests).toMatch(new RegExp(`alertname: ${name}\n\\s+eval_time: \\w+\n\\s+exp_alerts`));
+    }
+  });
+});
+
+describe("alerts and dashboards", () => {
+  it("know no metric of ours that is not served", () => {
+    const documented = named(read("docs/metrics.md"));
+    const texts = [...alerts(), ...dashboards().flatMap(({ queries }) => queries)].map((each) =>
+      "expr" in each ? each.expr : each.text,
+    );
+    const used = [...named(texts.join("\n"))].map((name) =>
+      name.replace(/_(bucket|sum|count)$/, ""),
+    );
+
+    expect(used.length).toBeGreaterThan(20);
+    expect(used.filter((name) => !documented.has(name))).toEqual([]);
+  });
+
+  it("have panels with numbers and a name of their own", () => {
+    for (const { uid, ids } of dashboards()) {
+      expect(uid).toMatch(/^posthorn-/);
+      expect(new Set(ids).size).toBe(ids.length);
+    }
+    expect(new Set(dashboards().map(({ uid }) => uid)).size).toBe(dashboards().length);
+  });
+});
