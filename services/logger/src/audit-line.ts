@@ -6,10 +6,8 @@ import {
   parseDeliveryId,
   recipientsOf,
   timeOfEmailId,
-  type DeliveryId,
-  type Email,
-  type Outcome,
 } from "@posthorn/contract";
+import type { DeliveryId, Email, Outcome } from "@posthorn/contract";
 import { z } from "zod";
 
 /** One line of the audit log: one event of one delivery. Every line has every key; what is not known is null. */

@@ -1,16 +1,7 @@
 import { createHash } from "node:crypto";
 import { addAbortListener } from "node:events";
-import {
-  copyOf,
-  describe,
-  isForged,
-  shortString,
-  TransientError,
-  type Delivery,
-  type Log,
-  type Publication,
-  type Settlement,
-} from "@posthorn/chassis";
+import { copyOf, describe, isForged, shortString, TransientError } from "@posthorn/chassis";
+import type { Delivery, Log, Publication, Settlement } from "@posthorn/chassis";
 import {
   LOGGER_PARKED_QUEUE,
   LOGGER_QUEUE,
@@ -24,12 +15,8 @@ import {
   readEmail,
   readOutcome,
   REPLY_QUEUE,
-  type Answer,
-  type DeliveryId,
-  type Email,
-  type Query,
-  type Unreadable,
 } from "@posthorn/contract";
+import type { Answer, DeliveryId, Email, Query, Unreadable } from "@posthorn/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 

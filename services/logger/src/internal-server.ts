@@ -1,27 +1,14 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
-import {
-  AppError,
-  codeOf,
-  describe,
-  listen,
-  TransientError,
-  type Component,
-  type Log,
-  type Publisher,
-} from "@posthorn/chassis";
+import { AppError, codeOf, describe, listen, TransientError } from "@posthorn/chassis";
+import type { Component, Log, Publisher } from "@posthorn/chassis";
 import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type { z } from "zod";
 import { describeEmail } from "./email-record.ts";
 import type { Action } from "./parked-decision.ts";
-import {
-  listParked,
-  pageSchema,
-  selectionSchema,
-  selects,
-  type ListOptions,
-} from "./parked-list.ts";
+import { listParked, pageSchema, selectionSchema, selects } from "./parked-list.ts";
+import type { ListOptions } from "./parked-list.ts";
 import type { ParkedPasses } from "./parked-pass.ts";
 
 const BODY_MAX_BYTES = 1_048_576;

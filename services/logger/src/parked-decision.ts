@@ -10,10 +10,8 @@ import {
   readEmail,
   recipientsOf,
   REPLAY_KEY,
-  type Answer,
-  type DeliveryId,
-  type Outcome,
 } from "@posthorn/contract";
+import type { Answer, DeliveryId, Outcome } from "@posthorn/contract";
 import { oldestId, type Ledger } from "./ledger.ts";
 
 /** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */
