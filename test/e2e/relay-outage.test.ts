@@ -31,7 +31,7 @@ describe("a relay that is down", () => {
     const { taken } = second;
     await waitFor("the first mail", () => taken.length > 0);
     expect(Date.now() - back).toBeLessThan(10_000);
-    const sent = await system.audited("email.sent", 2_000);
+    const sent = await system.audited("email.sent", 2_000, 60_000);
 
     expect(sent.filter((line) => line.attempt !== 1)).toEqual([]);
     expect(

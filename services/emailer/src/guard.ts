@@ -1,4 +1,5 @@
 import { once, EventEmitter } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Session, type ConfirmChannel, type SessionOptions } from "@posthorn/chassis";
 import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@posthorn/contract";
 import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
@@ -28,11 +29,12 @@ export class Guard extends Session<GuardOptions> {
   }
 
   /**
-   * What the record knows of a delivery; undefined when there was no answer in time.
+   * What the record knows of a delivery, in so many milliseconds; undefined when there was no answer in time after that.
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops
    */
-  async ask(query: Query, signal: AbortSignal): Promise<Answer | undefined> {
+  async ask(query: Query, signal: AbortSignal, afterMs = 0): Promise<Answer | undefined> {
     const given = AbortSignal.any([signal, this.#ending.signal]);
+    await sleep(afterMs, undefined, { signal: given });
     const patience = AbortSignal.any([given, AbortSignal.timeout(this.options.waitMs)]);
     const id = newEmailId();
     const answer = once(this.#answers, id, { signal: patience }).catch(() => []);

@@ -35,6 +35,8 @@ const CRASHES_MAX = 20;
 const CRASHES_SUSPECT = 3;
 /** The longest that a timer can wait; a relay is not waited for so long. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+/** In so long, in milliseconds, an emailer that lost only its connection says what became of what it had in hand. */
+const HEARSAY_MS = 5_000;
 /** Deliveries whose settlement is remembered: several times what can be in flight. */
 const REMEMBERED = 10_000;
 
@@ -48,8 +50,8 @@ export interface HandlerOptions extends ConcludeOptions {
   sender: Sender;
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
   send: (mail: Mail, signal: AbortSignal) => Promise<Result>;
-  /** Asks what is recorded of a delivery; undefined when nobody answers. */
-  ask: (query: Query, signal: AbortSignal) => Promise<Answer | undefined>;
+  /** Asks, now or later, what is recorded of a delivery; undefined when nobody answers. */
+  ask: (query: Query, signal: AbortSignal, afterMs?: number) => Promise<Answer | undefined>;
   metrics: EmailerMetrics;
   log: Log;
 }
@@ -175,11 +177,10 @@ function mayHaveTwin({ number, crashes, delivery }: Attempt, { twin }: Answer): 
 /** Asks about a delivery that may have been made before: known duplicates end here, possible ones are flagged. */
 async function settleDoubt(
   attempt: Attempt,
-  { ask, metrics }: HandlerOptions,
+  options: HandlerOptions,
 ): Promise<Attempt | "ended" | "unheard"> {
-  const { id, number } = attempt;
-  const query = { delivery: formatDeliveryId(id), attempt: number };
-  const answer = await ask(query, attempt.delivery.signal);
+  const { metrics } = options;
+  const answer = await askTwice(attempt, options);
   if (!answer) metrics.unanswered.inc();
   if (answer && !OPEN.includes(answer.last)) {
     metrics.suppressed.inc();
@@ -188,6 +189,17 @@ async function settleDoubt(
   if (answer && mayHaveTwin(attempt, answer)) return "unheard";
   const doubtful = !answer?.whole || answer.possibleDuplicate || attempt.possibleDuplicate;
   return { ...attempt, possibleDuplicate: doubtful };
+}
+
+/** n.b. the emailer that had it may still be talking to the relay: only its connection to the broker may be lost. */
+async function askTwice(
+  { id, number, crashes, delivery: { signal } }: Attempt,
+  { ask }: HandlerOptions,
+): Promise<Answer | undefined> {
+  const query = { delivery: formatDeliveryId(id), attempt: number };
+  const answer = await ask(query, signal);
+  if (!answer || crashes !== 1 || !OPEN.includes(answer.last)) return answer;
+  return ask(query, signal, HEARSAY_MS);
 }
 
 async function parkUnread(

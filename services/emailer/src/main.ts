@@ -45,7 +45,7 @@ runMain((host) => {
     publisher,
     record: createRecorder(publisher, metrics),
     send: (mail, signal) => relays.send(mail, signal),
-    ask: (query, signal) => guard.ask(query, signal),
+    ask: (query, signal, afterMs) => guard.ask(query, signal, afterMs),
     metrics,
     log,
   });

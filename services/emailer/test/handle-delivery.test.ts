@@ -28,7 +28,8 @@ function delivery(
 
 type Known = Pick<Answer, "last"> & Partial<Answer>;
 
-function setUp(known?: Known, relay = () => Promise.resolve()) {
+/** `known`: what is recorded, or what one question after the other is answered. */
+function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
   const published: Publication[] = [];
   const sent: string[] = [];
   const recorded: unknown[] = [];
@@ -49,7 +50,8 @@ function setUp(known?: Known, relay = () => Promise.resolve()) {
     ask: ({ delivery }) => {
       asked.push(delivery);
       const answer = { delivery, whole: true, possibleDuplicate: false };
-      return Promise.resolve(known && { ...answer, ...known });
+      const next = Array.isArray(known) ? known.shift() : known;
+      return Promise.resolve(next && { ...answer, ...next });
     },
     send: async (mail, signal) => {
       await relay();
@@ -191,6 +193,15 @@ describe("the guard", () => {
     await handle(again);
 
     expect(recorded).toEqual([["email.sent", true]]);
+  });
+
+  it("hears an emailer out that lost only its connection", async () => {
+    const { handle, sent } = setUp([{ last: "email.accepted" }, { last: "email.sent" }]);
+    const again = delivery(randomUUIDv7(), "email.v1", true);
+    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
+
+    expect(await handle(again)).toBe("ack");
+    expect(sent).toEqual([]);
   });
 
   it("flags what an emailer died with, though nothing is recorded", async () => {
