@@ -25,6 +25,17 @@ async function ask<T>(path: string): Promise<T> {
   return ((await answer.json()) as { data: T }).data;
 }
 
+/** The logger publishes nothing while it can record everything. */
+const QUIET = /Confirms of the broker: .*service="logger"/;
+
+/** A panel's query for each choice of the variable. */
+function choices(expr: string): string[] {
+  const query = expr.replaceAll("$__rate_interval", RATE_INTERVAL);
+  return expr.includes("$service")
+    ? ["api", "emailer", "logger"].map((service) => query.replaceAll("$service", service))
+    : [query];
+}
+
 describe("Prometheus", () => {
   it("scrapes every service, and the broker twice", async () => {
     interface Target {
@@ -74,17 +85,17 @@ describe("Prometheus", () => {
     const sending = project.send({ count: 0, clients: 2, until: () => over });
     await sleep(60_000);
     const missing: string[] = [];
-    for (const { title, queries } of dashboards()) {
-      for (const { panel, expr } of queries) {
-        const query = expr
-          .replaceAll("$__rate_interval", RATE_INTERVAL)
-          .replaceAll("$service", "emailer");
-        const { result } = await ask<{ result: { value: [number, string] }[] }>(
-          `query?query=${encodeURIComponent(query)}`,
-        );
-        const numbers = result.map(({ value }) => Number(value[1]));
-        if (!numbers.some(Number.isFinite)) missing.push(`${title}: ${panel}: ${expr}`);
-      }
+    const asked = dashboards().flatMap(({ title, queries }) =>
+      queries.flatMap(({ panel, expr }) =>
+        choices(expr).map((query) => ({ name: `${title}: ${panel}: ${query}`, query })),
+      ),
+    );
+    for (const { name, query } of asked) {
+      const { result } = await ask<{ result: { value: [number, string] }[] }>(
+        `query?query=${encodeURIComponent(query)}`,
+      );
+      const numbers = result.map(({ value }) => Number(value[1]));
+      if (!numbers.some(Number.isFinite) && !QUIET.test(name)) missing.push(name);
     }
     over = true;
     await sending;
