@@ -4,6 +4,9 @@ import { Session, type ConfirmChannel, type SessionOptions } from "@posthorn/cha
 import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@posthorn/contract";
 import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
 
+/** Neither a query nor its answer is confirmed: one that is late is asked again, in milliseconds. */
+const AGAIN_MS = 5_000;
+
 /** Options of {@link Guard}. */
 export interface GuardOptions extends SessionOptions {
   /** How long an answer may take, in milliseconds. */
@@ -40,7 +43,9 @@ export class Guard extends Session<GuardOptions> {
     const answer = once(this.#answers, id, { signal: patience }).catch(() => []);
     this.#asked.set(id, query);
     this.#publish(id, query);
+    const again = setInterval(() => this.#publish(id, query), AGAIN_MS);
     const [known] = (await answer) as [Answer?];
+    clearInterval(again);
     this.#asked.delete(id);
     if (!known) given.throwIfAborted();
     return known;

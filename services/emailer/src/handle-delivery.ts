@@ -36,7 +36,7 @@ const CRASHES_SUSPECT = 3;
 /** The longest that a timer can wait; a relay is not waited for so long. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 /** In so long, in milliseconds, an emailer that lost only its connection says what became of what it had in hand. */
-const HEARSAY_MS = 5_000;
+const HEARSAY_MS = 2_000;
 /** Deliveries whose settlement is remembered: several times what can be in flight. */
 const REMEMBERED = 10_000;
 

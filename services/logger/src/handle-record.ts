@@ -28,7 +28,7 @@ export interface RecordOptions {
   publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
   /** What is known of a delivery. */
   known: (query: Query) => Answer;
-  /** Publishes an answer once; whoever asked may be gone. */
+  /** Publishes an answer; whoever asked may be gone. */
   answer: (publication: Publication) => Promise<void>;
   metrics: Pick<LoggerMetrics, "unreadable">;
   log: Log;

@@ -63,7 +63,8 @@ runMain((host) => {
     record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
     known: (query) => ({ ...ledger.answer(query.delivery), twin: hasTwin(query) }),
-    answer: (publication) => publisher.publish(publication),
+    // The query may have come before the publisher is connected again.
+    answer: (publication) => publisher.publishWithin(publication, CONFIRM_MS),
     metrics,
     log,
   });
