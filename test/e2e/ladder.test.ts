@@ -32,7 +32,7 @@ describe("a delivery that is refused for a while", () => {
     const { id } = await system.send(emailNumber(1));
     const others = await sendMany(system, 30, 8, (number) => emailNumber(number + 2));
 
-    await system.audited("email.parked", 31, 30_000);
+    await system.audited("email.parked", 31, 60_000);
 
     for (const each of [id, ...others.map((answer) => answer.id)]) {
       const trail = system.audit().filter((line) => line.id === each && line.attempt);
@@ -84,7 +84,7 @@ describe("another schedule", () => {
     }
     refusing = false;
 
-    await system.audited("email.sent", 80, 30_000);
+    await system.audited("email.sent", 80, 60_000);
 
     const taken = system.sink.taken.map(({ messageId }) => messageId);
     expect(twice(taken)).toEqual([]);

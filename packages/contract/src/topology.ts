@@ -4,6 +4,8 @@ export const OUTCOMES_EXCHANGE = "outcomes";
 export const ENTRY_EXCHANGE = "emailer.entry";
 export const ADOPTED_EXCHANGE = "adopted";
 export const RETRY_EXCHANGE = "emailer.retry";
+/** Where `emailer.retry` finds the way for what it has none for: only while the ladder's bindings are exchanged. */
+export const RETRY_SPARE_EXCHANGE = "emailer.retry.spare";
 export const EMAILER_QUEUE = "emailer";
 export const LOGGER_QUEUE = "logger";
 export const LOGGER_HELD_QUEUE = "logger.held";
@@ -27,7 +29,12 @@ const LOGGER_HELD_SECONDS = 60;
 
 /** Exchanges, queues and bindings, as the chassis declares them. */
 export interface Topology {
-  exchanges: { name: string; type: "direct" | "fanout" | "topic"; durable: boolean }[];
+  exchanges: {
+    name: string;
+    type: "direct" | "fanout" | "topic";
+    durable: boolean;
+    alternateExchange?: string;
+  }[];
   queues: { name: string; arguments: Arguments }[];
   bindings: { source: string; destination: string; to: "queue" | "exchange"; key: string }[];
 }
@@ -45,7 +52,8 @@ export function topology(articleExchange?: string): Topology {
       exchange(OUTCOMES_EXCHANGE, "topic"),
       exchange(ENTRY_EXCHANGE, "direct"),
       exchange(ADOPTED_EXCHANGE, "fanout"),
-      exchange(RETRY_EXCHANGE, "direct"),
+      exchange(RETRY_SPARE_EXCHANGE, "direct"),
+      { ...exchange(RETRY_EXCHANGE, "direct"), alternateExchange: RETRY_SPARE_EXCHANGE },
       ...(articleExchange === undefined ? [] : [exchange(articleExchange, "fanout", false)]),
     ],
     queues: [

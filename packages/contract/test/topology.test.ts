@@ -28,6 +28,7 @@ describe("topology and ladder", () => {
       "outcomes topic true",
       "emailer.entry direct true",
       "adopted fanout true",
+      "emailer.retry.spare direct true",
       "emailer.retry direct true",
       "logs fanout false",
     ]);

@@ -3,6 +3,8 @@ import {
   attemptQueue,
   attemptQueues,
   LADDER_QUEUE,
+  RETRY_EXCHANGE,
+  RETRY_SPARE_EXCHANGE,
   retryBindings,
   type Binding,
 } from "@posthorn/contract";
@@ -20,12 +22,15 @@ export async function takeLadder(
   const wanted = retryBindings(seconds, existing);
   const ways = new Set(wanted.map(wayOf));
   const stale = existing.filter((old) => !ways.has(wayOf(old)));
-  // n.b. first the old ones: meanwhile at-least-once dead-lettering keeps what has no way, and two ways would double it.
-  for (const { destination, source, key } of stale)
-    await channel.unbindQueue(destination, source, key);
-  await declare(channel, { exchanges: [], queues: [], bindings: wanted });
   channel.sendToQueue(LADDER_QUEUE, Buffer.from(JSON.stringify(wanted)), { persistent: true });
   await channel.waitForConfirms();
+  // n.b. the old ways go before the new ones come, for two would make two mails of one. What is dead-lettered in between
+  // finds its way by the spare exchange; without one it would rest until the broker tries again, three minutes later.
+  for (const source of [RETRY_SPARE_EXCHANGE, RETRY_EXCHANGE]) {
+    for (const { destination, key } of stale) await channel.unbindQueue(destination, source, key);
+    const bindings = wanted.map((binding) => ({ ...binding, source }));
+    await declare(channel, { exchanges: [], queues: [], bindings });
+  }
   for (const { settle } of notes) settle();
   await moveOn(channel, seconds, wanted);
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { declare } from "@posthorn/chassis";
 import { join, ladder, topology } from "@posthorn/contract";
@@ -7,10 +8,12 @@ import { takeLadder } from "../src/take-ladder.ts";
 
 let vhost: string;
 let broker: Probe;
+let published: number;
 
 beforeEach(async () => {
   vhost = await createVhost();
   broker = await probe(vhost);
+  published = 0;
 });
 
 afterEach(() => broker.close());
@@ -46,6 +49,29 @@ describe("takeLadder", () => {
     await waitFor("both at the only attempt", both, 10_000);
     expect(await broker.depth("emailer.attempt.2")).toBe(0);
   });
+
+  it("strands none and doubles none of what moves while the schedule changes under it", async () => {
+    await take([1, 2]);
+    await broker.channel.consume("emailer", (message) => {
+      if (message) broker.channel.reject(message, false);
+    });
+
+    // Mail keeps coming down at each moment at which an old way is gone.
+    const unbind = broker.channel.unbindQueue.bind(broker.channel);
+    broker.channel.unbindQueue = async (...way) => {
+      const reply = await unbind(...way);
+      publish(20);
+      await sleep(100);
+      return reply;
+    };
+
+    for (const seconds of [[2, 3], [3], [1, 3], [2], [1, 2]]) await take(seconds);
+
+    await waitFor("all at an attempt", async () => (await total()) >= published, 20_000);
+    await sleep(3_000);
+    expect(published).toBeGreaterThan(0);
+    expect(await total()).toBe(published);
+  });
 });
 
 async function take(seconds: number[]): Promise<void> {
@@ -54,8 +80,14 @@ async function take(seconds: number[]): Promise<void> {
 }
 
 async function publishAndReject(): Promise<void> {
-  broker.channel.publish("emails", "", Buffer.from("{}"), { persistent: true });
+  publish(1);
   await moveDown("emailer");
+}
+
+function publish(count: number): void {
+  published += count;
+  for (let i = 0; i < count; i++)
+    broker.channel.publish("emails", "", Buffer.from("{}"), { persistent: true });
 }
 
 async function moveDown(queue: string): Promise<void> {
@@ -68,10 +100,13 @@ async function moveDown(queue: string): Promise<void> {
 
 /** How many copies arrive at the first two attempts: waits for one, and then long enough for any other. */
 async function arrivals(): Promise<number> {
-  const depths = () =>
-    Promise.all(["emailer.attempt.1", "emailer.attempt.2"].map((queue) => broker.depth(queue)));
-  const total = async () => (await depths()).reduce((sum, depth) => sum + depth, 0);
   await waitFor("an arrival", async () => (await total()) > 0, 10_000);
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await sleep(2_500);
   return total();
+}
+
+/** How many messages are at the first two attempts. */
+async function total(): Promise<number> {
+  const depths = ["emailer.attempt.1", "emailer.attempt.2"].map((queue) => broker.depth(queue));
+  return (await Promise.all(depths)).reduce((sum, depth) => sum + depth, 0);
 }

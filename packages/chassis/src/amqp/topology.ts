@@ -2,7 +2,12 @@ import type { Channel } from "amqplib";
 
 /** The exchanges, queues and bindings that a channel declares before it is used. */
 export interface Topology {
-  readonly exchanges: readonly { name: string; type: string; durable: boolean }[];
+  readonly exchanges: readonly {
+    name: string;
+    type: string;
+    durable: boolean;
+    alternateExchange?: string;
+  }[];
   /** Every queue is durable; its type stands in the arguments. */
   readonly queues: readonly { name: string; arguments: Record<string, string | number> }[];
   /** `to` says whether the destination is a `queue` or an `exchange`. */
@@ -17,8 +22,8 @@ export async function declare(
   channel: Channel,
   { exchanges, queues, bindings }: Topology,
 ): Promise<void> {
-  for (const { name, type, durable } of exchanges)
-    await channel.assertExchange(name, type, { durable });
+  for (const { name, type, ...options } of exchanges)
+    await channel.assertExchange(name, type, options);
   for (const queue of queues)
     await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments });
   for (const { source, destination, to, key } of bindings) {
