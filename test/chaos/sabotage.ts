@@ -42,17 +42,15 @@ export const SABOTAGES = {
   },
   /** A retry is a copy that is published beside an acknowledgement, instead of one step inside the broker. */
   "requeue-by-copy": {
-    file: "services/emailer/src/conclude.ts",
-    from: `        : retry(attempt, told, record);
-  }`,
-    to: `        : retry(attempt, told, record).then((): Settlement => {
-            const { body, properties } = attempt.delivery;
-            const { messageId, type } = properties as Record<"messageId" | "type", string>;
-            const copy = { exchange: "", routingKey: "emailer.wait.2s", messageId, type, body };
-            void options.publisher.publish(copy).catch(() => undefined);
-            return "ack";
-          });
-  }`,
+    file: "services/emailer/src/outcomes.ts",
+    from: `    return kind === "email.deferred" ? "reject" : "ack";`,
+    to: `    if (kind === "email.deferred") {
+      const { body, properties } = attempt.delivery;
+      const { messageId, type } = properties as Record<"messageId" | "type", string>;
+      const copy = { exchange: "", routingKey: "emailer.wait.2s", messageId, type, body };
+      void publisher.publishUntilConfirmed(copy).catch(() => undefined);
+    }
+    return "ack";`,
   },
 } as const satisfies Record<string, Edit>;
 

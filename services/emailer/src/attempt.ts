@@ -1,14 +1,6 @@
 import type { Delivery } from "@posthorn/chassis";
-import {
-  attemptOf,
-  crashesOf,
-  EMAILER_QUEUE,
-  isOurs,
-  MAYBE_DUPLICATE,
-  newEmailId,
-  parseDeliveryId,
-  type DeliveryId,
-} from "@posthorn/contract";
+import { attemptOf, crashesOf, EMAILER_QUEUE, MAYBE_DUPLICATE } from "@posthorn/contract";
+import { isOurs, newEmailId, parseDeliveryId, type DeliveryId } from "@posthorn/contract";
 
 /** One handling of a recipient's delivery: what the broker tells of it, in the emailer's words. */
 export interface Attempt {
@@ -20,6 +12,8 @@ export interface Attempt {
   number: number;
   /** How often an emailer died with it. */
   crashes: number;
+  /** Whether its publisher did not know if it was published before. */
+  isMarked: boolean;
   /** Whether the relay may have taken it before. */
   possibleDuplicate: boolean;
 }
@@ -32,12 +26,14 @@ export function toAttempt(delivery: Delivery, rungs: number): Attempt {
   const crashes = crashesOf(counted);
   // Off the ladder a broker of 4.x marks every delivery as redelivered, so there only the count tells.
   const seen = crashes > 0 || (redelivered && queue === EMAILER_QUEUE);
+  const isMarked = headers[MAYBE_DUPLICATE] === true;
   return {
     delivery,
     id: idOf(properties),
     number: attemptOf(counted, rungs),
     crashes,
-    possibleDuplicate: seen || headers[MAYBE_DUPLICATE] === true,
+    isMarked,
+    possibleDuplicate: seen || isMarked,
   };
 }
 

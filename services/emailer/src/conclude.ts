@@ -1,53 +1,36 @@
-import type { Settlement } from "@posthorn/chassis";
-import { timeOfEmailId } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
-import type { Mail } from "./mail.ts";
-import type { EmailerMetrics } from "./metrics.ts";
-import type { RecordOutcome, Told } from "./outcomes.ts";
-import { park, type ParkOptions } from "./park.ts";
+import type { Told } from "./outcomes.ts";
 import type { Result } from "./relay.ts";
 
-/** What drawing the conclusion needs. */
-export interface ConcludeOptions extends ParkOptions {
+/** What is done with a delivery that was not taken. */
+export interface Limits {
+  /** A delivery refused for a while so often is parked. */
   maxAttempts: number;
+  /** What becomes of a delivery whose connection was lost after the final dot. */
   onAmbiguous: "retry" | "park";
-  metrics: Pick<EmailerMetrics, "acceptToSentSeconds">;
 }
 
-/** What becomes of a delivery after the relay's answer: the outcome is recorded and confirmed, then it is settled. */
-export async function conclude(
-  attempt: Attempt,
-  mail: Mail,
-  { verdict, reply, relay }: Result,
-  options: ConcludeOptions,
-): Promise<Settlement> {
-  const { maxAttempts, onAmbiguous, record, metrics } = options;
-  const told = { reply, mail, relay };
-  const doubtful = { ...attempt, possibleDuplicate: true };
-  const exhausted = attempt.number >= maxAttempts;
+/** What becomes of an attempt after the relay's answer. */
+export function conclude(
+  { verdict }: Result,
+  { number }: Attempt,
+  { maxAttempts, onAmbiguous }: Limits,
+): Pick<Told, "kind" | "reason"> {
+  const isLast = number >= maxAttempts;
   switch (verdict) {
     case "sent":
-      await record("email.sent", attempt, told);
-      metrics.acceptToSentSeconds.observe((Date.now() - timeOfEmailId(attempt.id.email)) / 1_000);
-      return "ack";
+      return { kind: "email.sent" };
     case "failed":
-      await record("email.failed", attempt, { ...told, reason: "REFUSED" });
-      return "ack";
+      return { kind: "email.failed", reason: "REFUSED" };
     case "sender-refused":
-      return park(attempt, { ...told, reason: "SENDER_REFUSED" }, options);
+      return { kind: "email.parked", reason: "SENDER_REFUSED" };
     case "ambiguous":
-      return onAmbiguous === "park" || exhausted
-        ? park(doubtful, { ...told, reason: "AMBIGUOUS" }, options)
-        : retry(doubtful, told, record);
+      return isLast || onAmbiguous === "park"
+        ? { kind: "email.parked", reason: "AMBIGUOUS" }
+        : { kind: "email.deferred" };
     case "deferred":
-      return exhausted
-        ? park(attempt, { ...told, reason: "ATTEMPTS_EXHAUSTED" }, options)
-        : retry(attempt, told, record);
+      return isLast
+        ? { kind: "email.parked", reason: "ATTEMPTS_EXHAUSTED" }
+        : { kind: "email.deferred" };
   }
-}
-
-/** Down the ladder: the rejection is one atomic step inside the broker. */
-async function retry(attempt: Attempt, told: Told, record: RecordOutcome): Promise<Settlement> {
-  await record("email.deferred", attempt, told);
-  return "reject";
 }

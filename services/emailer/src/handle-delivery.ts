@@ -1,30 +1,14 @@
-import {
-  copyOf,
-  isForged,
-  Recent,
-  type Delivery,
-  type Log,
-  type Settlement,
-} from "@posthorn/chassis";
-import {
-  EMAILER_QUEUE,
-  formatDeliveryId,
-  isOurs,
-  MAYBE_DUPLICATE,
-  readEmail,
-  recipientsOf,
-  RETRY_EXCHANGE,
-  type Answer,
-  type Email,
-  type Query,
-  type Reason,
-} from "@posthorn/contract";
+import { copyOf, isForged, Recent, type Delivery, type Log } from "@posthorn/chassis";
+import type { Publisher, Settlement } from "@posthorn/chassis";
+import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@posthorn/contract";
+import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@posthorn/contract";
+import type { Answer, Email, Query } from "@posthorn/contract";
 import { adopt } from "./adopt.ts";
 import { toAttempt, type Attempt } from "./attempt.ts";
-import { conclude, type ConcludeOptions } from "./conclude.ts";
+import { conclude, type Limits } from "./conclude.ts";
 import { toMail, type Mail, type Sender } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
-import { park } from "./park.ts";
+import { createRecorder, type RecordOutcome, type Told } from "./outcomes.ts";
 import type { Result } from "./relay.ts";
 import { split } from "./split.ts";
 import { createSuspects } from "./suspects.ts";
@@ -44,10 +28,11 @@ const REMEMBERED = 10_000;
 const OPEN: readonly Answer["last"][] = [null, "email.accepted", "email.deferred"];
 
 /** What handling a delivery needs. */
-export interface HandlerOptions extends ConcludeOptions {
+export interface HandlerOptions extends Limits {
   /** The ladder's length. */
   rungs: number;
   sender: Sender;
+  publisher: Pick<Publisher, "publishUntilConfirmed">;
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
   send: (mail: Mail, signal: AbortSignal) => Promise<Result>;
   /** Asks, now or later, what is recorded of a delivery; undefined when nobody answers. */
@@ -64,14 +49,19 @@ export function createHandler(
   // What comes again, or twice, is settled as the first was, without a second sending.
   const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
+  const context = { ...options, record: createRecorder(options) };
   return (delivery) => {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = toAttempt(delivery, rungs);
-    const decided = () => decide(attempt, options);
+    const decided = () => decide(attempt, context);
     const handle = () => recent.once(keyOf(attempt), decided, isPristine(attempt));
     const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);
     return settlement.catch(leaveIfAborted);
   };
+}
+
+interface Context extends HandlerOptions {
+  record: RecordOutcome;
 }
 
 /** Has the message come again without what its publisher should not have written. */
@@ -92,68 +82,75 @@ function keyOf({ delivery, id, number }: Attempt): string {
   return `${isOurs(properties) ? String(properties.messageId) : formatDeliveryId(id)}#${number}`;
 }
 
-async function decide(attempt: Attempt, options: HandlerOptions): Promise<Settlement> {
-  const { publisher, metrics } = options;
+async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
+  const { publisher, metrics, log } = context;
   if (attempt.crashes >= CRASHES_MAX) {
     const reply = `${attempt.crashes} emailers died or lost their connection with it`;
-    return parkUnread(attempt, "CRASHED", reply, options);
+    return parkUnread(attempt, { reason: "CRASHED", reply }, context);
   }
   const message = readEmail(attempt.delivery);
   switch (message.kind) {
     case "newer":
-      return hold(message.reason, options);
+      // It waits on the ladder, at whatever length, for an emailer that can read it.
+      metrics.held.inc();
+      log.warn("held on the ladder: a newer emailer must read it", { reason: message.reason });
+      return "reject";
     case "malformed":
-      return parkUnread(attempt, message.code, message.reason, options);
+      return parkUnread(attempt, { reason: message.code, reply: message.reason }, context);
     case "foreign":
       await adopt(message.email, attempt, publisher);
       metrics.adopted.inc();
       return "ack";
     case "email":
-      if (recipientsOf(message.email).length === 1) return deliver(message.email, attempt, options);
+      if (recipientsOf(message.email).length === 1) return deliver(message.email, attempt, context);
       await split(message.email, attempt, publisher);
       metrics.split.inc();
       return "ack";
     case "delivery":
-      return deliver(message.email, attempt, options);
+      return deliver(message.email, attempt, context);
   }
 }
 
-async function deliver(
-  email: Email,
+async function parkUnread(
   attempt: Attempt,
-  options: HandlerOptions,
+  told: Pick<Told, "reason" | "reply">,
+  { record, log }: Context,
 ): Promise<Settlement> {
+  log.warn("parked", { delivery: formatDeliveryId(attempt.id), reason: told.reason });
+  return record(attempt, { kind: "email.parked", ...told });
+}
+
+async function deliver(email: Email, attempt: Attempt, context: Context): Promise<Settlement> {
   const { id, delivery } = attempt;
   const recipient = recipientsOf(email)[id.recipient];
   if (recipient === undefined) {
     const reply = "The delivery id names a recipient that is not there";
-    return parkUnread(attempt, "MESSAGE_SCHEMA", reply, options);
+    return parkUnread(attempt, { reason: "MESSAGE_SCHEMA", reply }, context);
   }
-  const known = isPristine(attempt) ? attempt : await settleDoubt(attempt, options);
-  if (known === "ended") return "ack";
-  if (known === "unheard") return "reject";
-  const mail = toMail(id.email, email, recipient, options.sender);
-  const expired = expiryOf(email);
-  const result = await unlessExpired(expired, (signal) => options.send(mail, signal), delivery);
-  if (result) return conclude(known, mail, result, options);
-  const reply = `Not sent before ${String(email.expiresAt)}`;
-  return park(known, { reason: "EXPIRED", reply, mail }, options);
+  const settled = isPristine(attempt) ? undefined : await settleDoubt(attempt, context);
+  if (settled) return settled;
+  const mail = toMail(id.email, email, recipient, context.sender);
+  const sending = (signal: AbortSignal) => context.send(mail, signal);
+  const result = await unlessExpired(email, delivery.signal, sending);
+  if (!result) {
+    const reply = `Not sent before ${String(email.expiresAt)}`;
+    return context.record(attempt, { kind: "email.parked", reason: "EXPIRED", reply, mail });
+  }
+  const { verdict, reply, relay } = result;
+  attempt.possibleDuplicate ||= verdict === "ambiguous";
+  return context.record(attempt, { ...conclude(result, attempt, context), reply, relay, mail });
 }
 
-/** Aborts when an email is not to be sent any more. */
-function expiryOf({ expiresAt }: Email): AbortSignal | undefined {
-  if (expiresAt === undefined) return undefined;
-  const left = Date.parse(expiresAt) - Date.now();
-  return left <= 0 ? AbortSignal.abort() : AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
-}
-
-/** What was handed to the relay in time is concluded, however long its answer takes. */
+/** Does what an email is given up for when it expires. What was handed to the relay in time is waited for. */
 async function unlessExpired<T>(
-  expired: AbortSignal | undefined,
+  { expiresAt }: Email,
+  signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
-  { signal }: Delivery,
 ): Promise<T | undefined> {
-  if (!expired) return work(signal);
+  if (expiresAt === undefined) return work(signal);
+  const left = Date.parse(expiresAt) - Date.now();
+  if (left <= 0) return undefined;
+  const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
   return work(AbortSignal.any([signal, expired])).catch((error: unknown) => {
     if (error !== expired.reason) throw error;
     return undefined;
@@ -166,35 +163,26 @@ function isPristine({ number, possibleDuplicate }: Attempt): boolean {
 }
 
 /**
- * Whether a copy of it may be in another emailer's hands at this moment; a rung later it is known what became of that.
- * A broker that dies while it moves a message down the ladder may move it again.
+ * Asks about a delivery that may have been made before: known duplicates are settled here, possible ones flagged; and
+ * one whose twin may be in other hands goes a rung down.
  */
-function mayHaveTwin({ number, crashes, delivery }: Attempt, { twin }: Answer): boolean {
-  const isMarked = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
-  return (twin === true && crashes === 0) || (number === 1 && isMarked);
-}
-
-/** Asks about a delivery that may have been made before: known duplicates end here, possible ones are flagged. */
-async function settleDoubt(
-  attempt: Attempt,
-  options: HandlerOptions,
-): Promise<Attempt | "ended" | "unheard"> {
+async function settleDoubt(attempt: Attempt, options: Context): Promise<Settlement | undefined> {
   const { metrics } = options;
   const answer = await askTwice(attempt, options);
   if (!answer) metrics.unanswered.inc();
   if (answer && !OPEN.includes(answer.last)) {
     metrics.suppressed.inc();
-    return "ended";
+    return "ack";
   }
-  if (answer && mayHaveTwin(attempt, answer)) return "unheard";
-  const doubtful = !answer?.whole || answer.possibleDuplicate || attempt.possibleDuplicate;
-  return { ...attempt, possibleDuplicate: doubtful };
+  if (answer && mayHaveTwin(attempt, answer)) return "reject";
+  attempt.possibleDuplicate ||= !answer?.whole || answer.possibleDuplicate;
+  return undefined;
 }
 
 /** n.b. the emailer that had it may still be talking to the relay: only its connection to the broker may be lost. */
 async function askTwice(
   { id, number, crashes, delivery: { signal } }: Attempt,
-  { ask }: HandlerOptions,
+  { ask }: Context,
 ): Promise<Answer | undefined> {
   const query = { delivery: formatDeliveryId(id), attempt: number };
   const answer = await ask(query, signal);
@@ -202,19 +190,10 @@ async function askTwice(
   return ask(query, signal, HEARSAY_MS);
 }
 
-async function parkUnread(
-  attempt: Attempt,
-  reason: Reason,
-  reply: string,
-  options: HandlerOptions,
-): Promise<Settlement> {
-  options.log.warn("parked", { delivery: formatDeliveryId(attempt.id), reason });
-  return park(attempt, { reason, reply }, options);
-}
-
-/** It waits on the ladder, at whatever length, for an emailer that can read it. */
-function hold(reason: string, { metrics, log }: HandlerOptions): Settlement {
-  metrics.held.inc();
-  log.warn("held on the ladder: a newer emailer must read it", { reason });
-  return "reject";
+/**
+ * Whether a copy of it may be in another emailer's hands at this moment; a rung later it is known what became of that.
+ * A broker that dies while it moves a message down the ladder may move it again.
+ */
+function mayHaveTwin({ number, crashes, isMarked }: Attempt, { twin }: Answer): boolean {
+  return (twin === true && crashes === 0) || (number === 1 && isMarked);
 }

@@ -5,7 +5,6 @@ import { loadConfig } from "./config.ts";
 import { Guard } from "./guard.ts";
 import { createHandler } from "./handle-delivery.ts";
 import { createEmailerMetrics } from "./metrics.ts";
-import { createRecorder } from "./outcomes.ts";
 import { Relays } from "./relays.ts";
 import { takeLadder } from "./take-ladder.ts";
 
@@ -43,7 +42,6 @@ runMain((host) => {
     rungs: seconds.length,
     sender: config.mail,
     publisher,
-    record: createRecorder(publisher, metrics),
     send: (mail, signal) => relays.send(mail, signal),
     ask: (query, signal, afterMs) => guard.ask(query, signal, afterMs),
     metrics,

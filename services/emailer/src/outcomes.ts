@@ -1,19 +1,14 @@
-import type { Publisher } from "@posthorn/chassis";
-import {
-  formatDeliveryId,
-  newEmailId,
-  OUTCOME_TYPE,
-  OUTCOMES_EXCHANGE,
-  REPLY_MAX,
-  type Outcome,
-  type Reason,
-} from "@posthorn/contract";
+import { copyOf, type Publication, type Publisher, type Settlement } from "@posthorn/chassis";
+import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@posthorn/contract";
+import { OUTCOME_TYPE, OUTCOMES_EXCHANGE, PARKED_QUEUE, PARKED_WHOLE } from "@posthorn/contract";
+import { REPLY_MAX, type Outcome, type Reason } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 import type { Mail } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
 
-/** What an outcome tells beyond its kind. */
+/** What became of an attempt. */
 export interface Told {
+  kind: "email.sent" | "email.deferred" | "email.failed" | "email.parked";
   /** The relay's reply, or our words. */
   reply: string;
   reason?: Reason;
@@ -23,36 +18,53 @@ export interface Told {
   relay?: string;
 }
 
-/** Publishes what became of an attempt; its delivery is settled only after that is confirmed. */
-export type RecordOutcome = (kind: Outcome["kind"], attempt: Attempt, told: Told) => Promise<void>;
+/**
+ * Publishes what became of an attempt, through any outage of the broker. Resolves when that is confirmed, to how its
+ * delivery is to be settled.
+ */
+export type RecordOutcome = (attempt: Attempt, told: Told) => Promise<Settlement>;
 
-/** Creates the function that records outcomes, through any outage of the broker. */
-export function createRecorder(publisher: Publisher, metrics: EmailerMetrics): RecordOutcome {
-  return async (kind, attempt, told) => {
-    const now = Date.now();
-    const outcome = toOutcome(kind, attempt, told, now);
-    await publisher.publishUntilConfirmed({
-      exchange: OUTCOMES_EXCHANGE,
-      routingKey: kind,
-      // The event's id: the same however often it is published.
-      messageId: newEmailId(),
-      type: OUTCOME_TYPE,
-      timestamp: now,
-      body: Buffer.from(JSON.stringify(outcome)),
-    });
+/** What recording needs. */
+export interface RecorderOptions {
+  publisher: Pick<Publisher, "publishUntilConfirmed">;
+  metrics: Pick<EmailerMetrics, "outcomes" | "possibleDuplicates" | "acceptToSentSeconds">;
+}
+
+/** Creates the function that records outcomes. */
+export function createRecorder({ publisher, metrics }: RecorderOptions): RecordOutcome {
+  return async (attempt, told) => {
+    const { kind } = told;
+    if (kind === "email.parked")
+      await publisher.publishUntilConfirmed(toParked(attempt, told), attempt.delivery.signal);
+    await publisher.publishUntilConfirmed(toPublication(attempt, told));
     metrics.outcomes.inc({ kind });
     if (attempt.possibleDuplicate) metrics.possibleDuplicates.inc();
+    if (kind === "email.sent")
+      metrics.acceptToSentSeconds.observe((Date.now() - timeOfEmailId(attempt.id.email)) / 1_000);
+    // Down the ladder: the rejection is one atomic step inside the broker.
+    return kind === "email.deferred" ? "reject" : "ack";
+  };
+}
+
+function toPublication(attempt: Attempt, told: Told): Publication {
+  const timestamp = Date.now();
+  return {
+    exchange: OUTCOMES_EXCHANGE,
+    routingKey: told.kind,
+    // The event's id: the same however often it is published.
+    messageId: newEmailId(),
+    type: OUTCOME_TYPE,
+    timestamp,
+    body: Buffer.from(JSON.stringify(toOutcome(attempt, told, timestamp))),
   };
 }
 
 function toOutcome(
-  kind: Outcome["kind"],
   { id, number, possibleDuplicate }: Attempt,
   { mail, reply, ...told }: Told,
   now: number,
 ): Outcome {
   return {
-    kind,
     delivery: formatDeliveryId(id),
     time: new Date(now).toISOString(),
     ...(mail && describeMail(mail)),
@@ -65,4 +77,16 @@ function toOutcome(
 
 function describeMail({ envelope, subject, text }: Mail) {
   return { recipient: envelope.to, from: envelope.from, subject, bytes: Buffer.byteLength(text) };
+}
+
+/** A copy of the message for the store of parked ones, under its delivery id and with the reason. */
+function toParked({ delivery, id }: Attempt, { reason, reply }: Told): Publication {
+  const copy = copyOf(delivery, PARKED_QUEUE);
+  const headers = {
+    ...copy.headers,
+    "x-parked-reason": reason,
+    "x-parked-detail": reply.slice(0, 1_000),
+    ...(isEmailId(delivery.properties.messageId) && { [PARKED_WHOLE]: true }),
+  };
+  return { ...copy, messageId: formatDeliveryId(id), headers };
 }

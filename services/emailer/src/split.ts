@@ -1,45 +1,36 @@
-import type { Publication, Publisher } from "@posthorn/chassis";
-import {
-  EMAIL_TYPE,
-  EMAILER_QUEUE,
-  ENTRY_EXCHANGE,
-  formatDeliveryId,
-  MAYBE_DUPLICATE,
-  recipientsOf,
-  traceOf,
-  type Email,
-} from "@posthorn/contract";
+import type { Publisher } from "@posthorn/chassis";
+import { EMAIL_TYPE, EMAILER_QUEUE, ENTRY_EXCHANGE, MAYBE_DUPLICATE } from "@posthorn/contract";
+import { formatDeliveryId, recipientsOf, traceOf, type Email } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
-
-const AT_A_TIME = 5;
 
 /**
  * Publishes one delivery for each recipient of an email, and waits for every confirm. The body stays whole;
  * the messageId, a delivery id, says whose it is. A transaction or a rung never carries two recipients' fates.
+ * n.b. one at a time: fifty copies of a large body at once are no email's memory.
  */
-export async function split(email: Email, attempt: Attempt, publisher: Publisher): Promise<void> {
-  const body = Buffer.from(JSON.stringify(email));
-  const recipients = [...recipientsOf(email).keys()];
-  // A few at a time: fifty copies of a large body at once are no email's memory.
-  while (recipients.length > 0) {
-    const few = recipients.splice(0, AT_A_TIME).map((recipient): Publication => ({
-      exchange: ENTRY_EXCHANGE,
-      routingKey: EMAILER_QUEUE,
-      messageId: formatDeliveryId({ ...attempt.id, recipient }),
-      type: EMAIL_TYPE,
-      headers: inherited(attempt),
-      ifAgain: { [MAYBE_DUPLICATE]: true },
-      body,
-    }));
+export async function split(
+  email: Email,
+  attempt: Attempt,
+  publisher: Pick<Publisher, "publishUntilConfirmed">,
+): Promise<void> {
+  const message = toMessage(email, attempt);
+  for (const recipient of recipientsOf(email).keys()) {
+    const messageId = formatDeliveryId({ ...attempt.id, recipient });
+    const way = { exchange: ENTRY_EXCHANGE, routingKey: EMAILER_QUEUE };
     const { signal } = attempt.delivery;
-    await Promise.all(few.map((each) => publisher.publishUntilConfirmed(each, signal)));
+    await publisher.publishUntilConfirmed({ ...message, ...way, messageId }, signal);
   }
 }
 
-/** What goes on with every message that comes of one: the trace (W3C Trace Context), and a doubt. */
-export function inherited({ delivery, possibleDuplicate }: Attempt): Record<string, unknown> {
+/** An email as a message of ours. What comes of another one carries its trace (W3C Trace Context), and its doubt. */
+export function toMessage(email: Email, { delivery, possibleDuplicate }: Attempt) {
   return {
-    ...traceOf(delivery.properties.headers?.["traceparent"]),
-    ...(possibleDuplicate && { [MAYBE_DUPLICATE]: true }),
+    type: EMAIL_TYPE,
+    headers: {
+      ...traceOf(delivery.properties.headers?.["traceparent"]),
+      ...(possibleDuplicate && { [MAYBE_DUPLICATE]: true }),
+    },
+    ifAgain: { [MAYBE_DUPLICATE]: true },
+    body: Buffer.from(JSON.stringify(email)),
   };
 }

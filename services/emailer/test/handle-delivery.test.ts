@@ -2,7 +2,7 @@ import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Log, Publication, Publisher } from "@posthorn/chassis";
-import type { Answer } from "@posthorn/contract";
+import type { Answer, Outcome } from "@posthorn/contract";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
@@ -37,16 +37,20 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
   const silent = () => undefined;
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent };
   const publisher: Pick<Publisher, "publishUntilConfirmed"> = {
-    publishUntilConfirmed: (publication) => Promise.resolve(void published.push(publication)),
+    publishUntilConfirmed: (publication) => {
+      if (publication.exchange === "outcomes") {
+        const { kind, possibleDuplicate } = JSON.parse(publication.body.toString()) as Outcome;
+        recorded.push([kind, possibleDuplicate]);
+      } else published.push(publication);
+      return Promise.resolve();
+    },
   };
   const handle = createHandler({
     rungs: 4,
     maxAttempts: 27,
     onAmbiguous: "retry",
     sender: { from: "news@example.com", envelopeFrom: "bounces@example.com" },
-    publisher: publisher as Publisher,
-    record: (kind, { possibleDuplicate }) =>
-      Promise.resolve(void recorded.push([kind, possibleDuplicate])),
+    publisher,
     ask: ({ delivery }) => {
       asked.push(delivery);
       const answer = { delivery, whole: true, possibleDuplicate: false };
