@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerOptions } from "node:http";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { inTime, listen, type Check, type Component, type Log } from "@posthorn/chassis";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
@@ -21,6 +21,8 @@ const LIMITS: ServerOptions = {
 const HEADERS_MAX = 200;
 /** Each may hold a small body; more are closed at once. */
 const CONNECTIONS_MAX = 2_000;
+/** Node's own default of what the kernel may hold accepted, in connections. */
+const BACKLOG = 511;
 /** While stopping: how long an idle connection may still bring a request that was on the wire. */
 const LINGER_MS = 1_000;
 /** While stopping: how long begun requests may take; a publish ends well before. */
@@ -52,6 +54,9 @@ export class HttpServer implements Component {
   readonly #server: Server;
   readonly #conversations = new Map<Duplex, Conversation>();
   #stopping = false;
+  /** Whether every answer ends its connection: not just before the port is closed, for that brings new connections. */
+  #parting = false;
+  #met = 0;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
@@ -76,9 +81,13 @@ export class HttpServer implements Component {
   /** Becomes unready, then takes no more connections, answers what is begun or on the wire, closes. */
   async stop(signal: AbortSignal): Promise<void> {
     if (!this.#server.listening) return;
+    const { leaveMs } = this.#options;
     this.#stopping = true;
-    // n.b. what the kernel has accepted and we have not is reset when the port is closed.
-    await sleep(this.#options.leaveMs, undefined, { signal }).catch(() => undefined);
+    this.#parting = leaveMs > 0;
+    await sleep(leaveMs, undefined, { signal }).catch(() => undefined);
+    this.#parting = false;
+    await this.#meetAll();
+    this.#parting = true;
     const closed = once(this.#server, "close");
     // n.b. http's own close() destroys idle connections at once, and with them requests on the wire.
     NetServer.prototype.close.call(this.#server);
@@ -89,7 +98,17 @@ export class HttpServer implements Component {
     this.#server.closeAllConnections();
   }
 
+  /** What the kernel has accepted and we have not is reset when the port is closed. n.b. libuv takes one connection a turn. */
+  async #meetAll(): Promise<void> {
+    for (let turn = 0, quiet = 0; turn < BACKLOG && quiet < 2; turn += 1) {
+      const before = this.#met;
+      await nextTurn();
+      quiet = this.#met === before ? quiet + 1 : 0;
+    }
+  }
+
   readonly #meet = (socket: Duplex): void => {
+    this.#met += 1;
     this.#conversations.set(socket, new Conversation(socket));
     socket.once("close", () => this.#conversations.delete(socket));
   };
@@ -97,7 +116,7 @@ export class HttpServer implements Component {
   readonly #handle: RequestListener = (request, response) => {
     const conversation = this.#conversations.get(request.socket);
     if (!conversation?.begin(response)) return;
-    if (this.#stopping) conversation.closeAfterLast();
+    if (this.#parting) conversation.closeAfterLast();
     if (hasHost(request)) this.#options.handle(request, response);
     else {
       conversation.refuse(new Problem("REQUEST_MALFORMED"));

@@ -269,6 +269,17 @@ describe("HttpServer#stop", () => {
     );
   });
 
+  it("answers on connections that only the kernel had accepted when it was told to stop", async () => {
+    const { server, port } = await start();
+    const clients = Array.from({ length: 40 }, () => connectRaw(port));
+    for (const { socket } of clients) socket.write(taking(0));
+
+    await server.stop(FOREVER);
+    await Promise.all(clients.map(({ closed }) => closed));
+
+    expect(clients.map((client) => statusesIn(client.received())[0])).toEqual(Array(40).fill(202));
+  });
+
   it("waits neither for idle connections nor for heads that do not end", async () => {
     const { server, port } = await start();
     const idle = connectRaw(port);
