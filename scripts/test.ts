@@ -23,16 +23,11 @@ const hasDocker = spawnSync("docker", ["info"]).status === 0;
 if (hasDocker) {
   const onBroker = ["--selectProjects", "broker", "e2e", "--testPathIgnorePatterns", HEAVY];
   await jest("broker tests on RabbitMQ 4.3 in Docker", onBroker, { BROKER_IN_DOCKER: "true" });
-  await jest("images, docker compose, monitoring", ["--selectProjects", "compose"], {});
-} else {
-  console.log(
-    "\nNOT RUN, because no Docker engine answers: the broker tests on RabbitMQ 4.3, and test:compose.",
-  );
-}
+} else notRun("the broker tests on RabbitMQ 4.3");
 if (process.argv.includes("--compose")) {
   if (hasDocker)
     await jest("images and compose", ["--selectProjects", "compose", "--runInBand"], {});
-  else console.log("\nNOT RUN: images and compose, because no Docker engine answers.");
+  else notRun("images and compose");
 }
 if (process.argv.includes("--chaos")) {
   const chaos = [process.execPath, "test/chaos/run.ts", "--seconds=120"];
@@ -41,6 +36,10 @@ if (process.argv.includes("--chaos")) {
 rmSync(reports, { recursive: true });
 process.exitCode = sum.failed === 0 ? 0 : 1;
 console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
+
+function notRun(what: string): void {
+  console.log(`\nNOT RUN, because no Docker engine answers: ${what}.`);
+}
 
 /** Runs one check; it counts as one test. */
 async function step(name: string, command: string[]): Promise<void> {
