@@ -3,6 +3,7 @@ import {
   closeSync,
   mkdirSync,
   openSync,
+  rmSync,
   statfsSync,
   truncateSync,
   unlinkSync,
@@ -36,7 +37,8 @@ export function mountSmallDisk(directory: string, megabytes: number): SmallDisk 
   return {
     directory,
     fill: () => fill(directory, ballast),
-    free: () => unlinkSync(ballast),
+    // Two faults may fill it at once; the first to end gives it back.
+    free: () => rmSync(ballast, { force: true }),
     readOnly: (readOnly) => {
       if (readOnly) coverReadOnly(directory);
       else run("umount", directory);
