@@ -1,11 +1,11 @@
 import { describe, type Log } from "@posthorn/chassis";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import { readJsonBody, requireJson } from "./json-body.ts";
-import { admitBody } from "./large-bodies.ts";
+import { parseJsonBody, requireJson } from "./json-body.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { observe, routeOf } from "./observe.ts";
 import { createOpenapi } from "./openapi.ts";
 import { Problem, type ProblemCode, type ProblemMembers, toProblem } from "./problem.ts";
+import { readBody } from "./read-body.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { createSendRoute, refuseAtOnce, type SendOptions } from "./send-route.ts";
 
@@ -39,9 +39,8 @@ export function createApp(options: AppOptions): Express {
       requireJsonAccepted,
       requireJson,
       refuseAtOnce(options),
-      admitBody(limitBytes),
-      meetExpectation,
-      readJsonBody(limitBytes),
+      readBody(limitBytes),
+      parseJsonBody,
       createSendRoute(options),
     )
     .all(refuse("METHOD_NOT_ALLOWED", { headers: { Allow: "POST" } }));
@@ -62,15 +61,6 @@ function requireKey(authenticate: AppOptions["authenticate"]): RequestHandler {
 
 const requireJsonAccepted: RequestHandler = (request, _response, next) => {
   if (request.accepts("application/json") === false) throw new Problem("NOT_ACCEPTABLE");
-  next();
-};
-
-/** n.b. Node would say 100 to a body that is then refused, and 417 in no words. */
-const meetExpectation: RequestHandler = (request, response, next) => {
-  const expected = request.get("Expect");
-  if (expected !== undefined && !/^100-continue$/i.test(expected))
-    throw new Problem("EXPECTATION_UNKNOWN");
-  if (expected !== undefined) response.writeContinue();
   next();
 };
 

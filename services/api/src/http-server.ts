@@ -18,7 +18,6 @@ const LIMITS: ServerOptions = {
   // Node would answer in no words.
   requireHostHeader: false,
 };
-const HEADERS_MAX = 200;
 /** Each may hold a small body; more are closed at once. */
 const CONNECTIONS_MAX = 2_000;
 /** Node's own default of what the kernel may hold accepted, in connections. */
@@ -61,7 +60,8 @@ export class HttpServer implements Component {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     this.#server = createServer({ ...LIMITS, ...options.limits }, this.#handle);
-    this.#server.maxHeadersCount = HEADERS_MAX;
+    // Their bytes are bounded; of more than so many Node would drop the rest without a word.
+    this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = CONNECTIONS_MAX;
     // A client may end its side once it has sent its requests; they are answered none the less.
     Object.assign(this.#server, { httpAllowHalfOpen: true });

@@ -1,15 +1,10 @@
 import { MIMEType } from "node:util";
-import express, { type RequestHandler } from "express";
+import type { RequestHandler } from "express";
 import { visit } from "jsonc-parser";
 import { Problem } from "./problem.ts";
 
 /** An email has two levels; deeper nesting only costs memory (fifty times its bytes, when tried). */
 const DEPTH_MAX = 32;
-
-/** Reads a request's JSON into `request.body`, of at most so many bytes. */
-export function readJsonBody(limitBytes: number): RequestHandler[] {
-  return [express.raw({ type: () => true, limit: limitBytes, inflate: false }), parseBody];
-}
 
 /** Refuses what is not JSON by its type. */
 export const requireJson: RequestHandler = (request, _response, next) => {
@@ -20,9 +15,9 @@ export const requireJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
-/** n.b. without a body there is nothing to read, and that is not JSON. */
-const parseBody: RequestHandler = (request, _response, next) => {
-  request.body = parseJson(decode(request.body as Buffer | undefined));
+/** Parses the JSON in `request.body`. */
+export const parseJsonBody: RequestHandler = (request, _response, next) => {
+  request.body = parseJson(decode(request.body as Buffer));
   next();
 };
 
@@ -52,7 +47,7 @@ function mediaType(header: string): MIMEType | undefined {
   }
 }
 
-function decode(bytes?: Buffer): string {
+function decode(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {

@@ -41,8 +41,10 @@ export function createSendRoute(options: SendOptions): RequestHandler {
   return async (request, response) => {
     const given: unknown = request.body;
     const email = validate(schema, given);
-    const refused = await patient();
+    const refused = await patient(() => response.destroyed);
     if (refused) throw refused;
+    // Whoever gave up has been told nothing, and sends again.
+    if (response.destroyed) return;
     const id = newEmailId();
     await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
       throw toProblem(error, id);
@@ -65,9 +67,10 @@ export function refuseAtOnce({ refusal }: Pick<SendOptions, "refusal">): Request
 /** Waits, with few others, for what passes by itself in a moment; resolves to why nothing is accepted after that. */
 function createPatience({ refusal, patienceMs }: SendOptions) {
   let waiting = 0;
-  return async (): Promise<PublishRefused | undefined> => {
+  return async (isGone: () => boolean): Promise<PublishRefused | undefined> => {
     const until = performance.now() + patienceMs;
-    const passes = () => PASSING.has(refusal()?.code ?? "") && performance.now() < until;
+    const lasts = () => performance.now() < until && !isGone();
+    const passes = () => PASSING.has(refusal()?.code ?? "") && lasts();
     if (!passes() || waiting >= WAITING_MAX) return refusal();
     waiting += 1;
     while (passes()) await sleep(LOOK_MS);

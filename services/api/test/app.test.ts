@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { PublishRefused, PublishUnknown } from "@posthorn/chassis";
 import { isEmailId, readEmail } from "@posthorn/contract";
 import { describe, expect, it } from "@jest/globals";
@@ -195,6 +198,29 @@ describe("POST /send", () => {
     expect(response.status).toBe(202);
     expect(published).toHaveLength(1);
     expect(published[0]?.ifAgain).toEqual({ "x-maybe-duplicate": true });
+  });
+
+  it("publishes nothing for a client that has gone meanwhile", async () => {
+    let away = true;
+    const refusal = () => (away ? new PublishRefused("AMQP_DISCONNECTED", "") : undefined);
+    const { app, published } = createTestApp({ refusal, patienceMs: 5_000 });
+    const server = app.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+
+    const send = fetch(`http://127.0.0.1:${port}/send`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(EMAIL),
+      signal: AbortSignal.timeout(100),
+    });
+    await expect(send).rejects.toThrow();
+    await sleep(100);
+    away = false;
+    await sleep(200);
+
+    expect(published).toEqual([]);
+    server.close();
   });
 
   it("refuses when the broker stays away", async () => {

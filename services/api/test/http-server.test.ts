@@ -115,6 +115,18 @@ describe("what is not HTTP", () => {
     expect(client.received()).toContain("Content-Type: application/problem+json");
   });
 
+  it("reads the last of a thousand fields", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+    const fields = Array.from({ length: 1_000 }, (_, index) => `a${index}: b\r\n`).join("");
+
+    client.socket.write(taking(0).replace("Content-Type:", `${fields}Content-Type:`));
+    await waitFor(() => statusesIn(client.received()).length === 1);
+
+    expect(statusesIn(client.received())).toEqual([202]);
+    client.socket.destroy();
+  });
+
   it("answers 400 once to garbage between chunks, and publishes nothing", async () => {
     const { port, published } = await start();
     const client = connectRaw(port);
@@ -410,33 +422,80 @@ describe("what Node would refuse in no words", () => {
 });
 
 describe("large bodies", () => {
-  it("are refused before they are read while others take up the memory, and small ones are not", async () => {
+  /** Sends a head, and so many bytes of what it announces. */
+  const begin = (port: number, announced: number, bytes = 0) => {
+    const client = connectRaw(port);
+    client.socket.write(
+      `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${announced}\r\n\r\n`,
+    );
+    client.socket.write("x".repeat(bytes));
+    return client;
+  };
+  const answers = async (client: ReturnType<typeof connectRaw>) => {
+    await waitFor(() => statusesIn(client.received()).length === 1);
+    return client.received();
+  };
+
+  it("are refused while others take up the memory, and small ones are not", async () => {
     const { port } = await start();
-    const claim = (length: number) => {
-      const client = connectRaw(port);
-      client.socket.write(
-        `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`,
-      );
-      return client;
-    };
-    const holding = Array.from({ length: 2 }, () => claim(6_000_000));
+    const holding = [begin(port, 6_000_001, 6_000_000), begin(port, 6_000_001, 6_000_000)];
     await sleep(200);
 
-    const refused = claim(6_000_000);
-    await waitFor(() => refused.received().includes("BODIES_FULL"));
-    expect(refused.received()).toMatch(/503[^]*not_accepted/);
+    const refused = begin(port, 6_000_001, 6_000_000);
+    expect(await answers(refused)).toMatch(/503[^]*BODIES_FULL[^]*not_accepted/);
     const small = connectRaw(port);
     small.socket.write(taking(0));
-    await waitFor(() => statusesIn(small.received()).length === 1);
-    expect(statusesIn(small.received())).toEqual([202]);
+    expect(statusesIn(await answers(small))).toEqual([202]);
 
     for (const client of [...holding, refused, small]) client.socket.destroy();
     await sleep(200);
     const later = connectRaw(port);
-    const large = rawSend({ ...EMAIL, subject: "0", body: "x".repeat(100_000) });
-    later.socket.write(large);
-    await waitFor(() => statusesIn(later.received()).length === 1);
-    expect(statusesIn(later.received())).toEqual([202]);
+    later.socket.write(rawSend({ ...EMAIL, subject: "0", body: "x".repeat(900_000) }));
+    expect(statusesIn(await answers(later))).toEqual([202]);
     later.socket.destroy();
+  });
+
+  it("take no memory that others could have before they arrive", async () => {
+    const { port } = await start();
+    const announced = Array.from({ length: 10 }, () => begin(port, 6_000_000));
+    await sleep(200);
+
+    const large = connectRaw(port);
+    large.socket.write(rawSend({ ...EMAIL, subject: "0", body: "x".repeat(900_000) }));
+
+    expect(statusesIn(await answers(large))).toEqual([202]);
+    for (const client of [...announced, large]) client.socket.destroy();
+  });
+});
+
+describe("a body in chunks", () => {
+  const HEAD = `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+
+  it("is an email like any other, many at a time", async () => {
+    const { port } = await start();
+    const text = JSON.stringify({ ...EMAIL, subject: "200" });
+    const clients = Array.from({ length: 32 }, () => connectRaw(port));
+    for (const { socket } of clients) socket.write(HEAD + chunk(text.slice(0, 9)));
+    await sleep(50);
+    for (const { socket } of clients) socket.write(`${chunk(text.slice(9))}0\r\n\r\n`);
+
+    await waitFor(() => clients.every((each) => statusesIn(each.received()).length === 1));
+
+    expect(clients.flatMap((each) => statusesIn(each.received()))).toEqual(Array(32).fill(202));
+    for (const { socket } of clients) socket.destroy();
+  });
+
+  it("without an end is refused with 413", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+    client.socket.write(HEAD);
+    const endless = setInterval(() => client.socket.write(chunk("x".repeat(500_000))), 5);
+
+    await waitFor(() => client.received().includes("BODY_TOO_LARGE"));
+
+    clearInterval(endless);
+    expect(statusesIn(client.received())).toEqual([413]);
+    client.socket.destroy();
   });
 });
