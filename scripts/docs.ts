@@ -7,6 +7,7 @@ import {
   ladder,
   OUTCOME_TYPE,
   outcomeSchema,
+  ANSWER_TYPE,
   QUERY_TYPE,
   querySchema,
   REASONS,
@@ -199,6 +200,7 @@ queue without a delivery limit (\`x-delivery-limit\` 1000000000); nothing depend
 | --- | --- | --- | --- |
 | \`messageId\` | the email's id, a UUID of version 7 | the delivery id, \`email.recipient.generation\` | the event's id |
 | \`type\` | \`${EMAIL_TYPE}\` | \`${EMAIL_TYPE}\` | \`${OUTCOME_TYPE}\` |
+| \`timestamp\` | when the id was made | the same | when it was known |
 | \`contentType\` | \`application/json\` | the same | the same |
 | \`deliveryMode\` | 2 | 2 | 2 |
 | header \`traceparent\` | when the request had one | as the email | |
@@ -206,7 +208,7 @@ queue without a delivery limit (\`x-delivery-limit\` 1000000000); nothing depend
 | header \`x-parked-reason\`, \`x-parked-detail\` | in \`emailer.parked\` only | | |
 | header \`x-parked-whole\` | there, where it is all recipients' | | |
 
-A version is part of the type. Consumers read the version before theirs too; a newer one is held, not parked: the
+A version is part of the type. Consumers read the version before theirs too; a newer one is held, not parked, whatever its id is: the
 emailer sends it down the ladder, the logger to \`logger.held\`, and both say so. What is malformed is parked with its reason.
 What arrives on \`emails\` without an id of ours is foreign: the emailer gives it one and publishes it to \`adopted\`.
 
@@ -216,7 +218,7 @@ ${schemaSection(OUTCOME_TYPE, "Published to `outcomes` by the emailer; the routi
 
 ${schemaSection(QUERY_TYPE, "Published to `outcomes` with the key `email.query` by the emailer: what is recorded of a delivery?", querySchema)}
 
-${schemaSection("answer", "The logger's answer, by direct reply-to, when everything published before the query is committed.", answerSchema)}
+${schemaSection(ANSWER_TYPE, "The logger's answer, by direct reply-to, when everything published before the query is committed.", answerSchema)}
 
 ## Exchanges
 

@@ -41,7 +41,7 @@ export function readEmail({ body, properties }: Message): EmailMessage {
   const { messageId, type } = properties;
   const delivery = parseDeliveryId(messageId);
   const ours = isOurs(properties);
-  if (ours && type !== EMAIL_TYPE) return newer(String(type));
+  if (isOfKind("email", type) && type !== EMAIL_TYPE) return newer(type);
   const email = parse(body, emailSchema);
   if ("kind" in email) return email;
   const { toaddr, subject, body: text } = email.value;
@@ -53,14 +53,18 @@ export function readEmail({ body, properties }: Message): EmailMessage {
 /** Whether an email came with an id of ours: an email's or a delivery's, and the type to go with it. */
 export function isOurs({ messageId, type }: Message["properties"]): boolean {
   const id = parseDeliveryId(messageId) !== undefined || isEmailId(messageId);
-  return id && typeof type === "string" && type.startsWith("email.v");
+  return id && isOfKind("email", type);
 }
 
-/** Reads an outcome. */
-export function readOutcome({ body, properties }: Message): OutcomeMessage {
-  const { type } = properties;
-  const ours = typeof type === "string" && type.startsWith("outcome.v");
-  if (ours && type !== OUTCOME_TYPE) return newer(type);
+/** Whether a message says that it is a version of this schema. */
+export function isOfKind(schema: string, type: unknown): type is string {
+  return typeof type === "string" && type.startsWith(`${schema}.v`);
+}
+
+/** Reads an outcome. A query of another version comes the same way, and is as unknown as an outcome's. */
+export function readOutcome({ body, properties: { type } }: Message): OutcomeMessage {
+  const versioned = isOfKind("outcome", type) || isOfKind("query", type);
+  if (versioned && type !== OUTCOME_TYPE) return newer(type);
   const outcome = parse(body, outcomeSchema);
   return "kind" in outcome ? outcome : { kind: "outcome", outcome: outcome.value };
 }

@@ -6,6 +6,8 @@ import { OUTCOME_KINDS } from "./outcome.ts";
 export const QUERY_KEY = "email.query";
 /** The `type` property of a query, with its schema version. */
 export const QUERY_TYPE = "query.v1";
+/** The `type` property of an answer, with its schema version. */
+export const ANSWER_TYPE = "answer.v1";
 /** Direct reply-to: the queue that is none, from which an answer is consumed on the channel that asked. */
 export const REPLY_QUEUE = "amq.rabbitmq.reply-to";
 

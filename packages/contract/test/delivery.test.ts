@@ -47,6 +47,7 @@ describe("isEmailId", () => {
     ["version 4", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"],
     ["another variant", "0199c0de-0000-7000-c000-000000000001"],
     ["capitals", ID.toUpperCase()],
+    ["a time that no date can name", `e${ID.slice(1)}`],
     ["a delivery id", `${ID}.0.0`],
     ["a line break after it", `${ID}\n`],
     ["braces", `{${ID}}`],

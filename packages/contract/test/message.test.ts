@@ -59,7 +59,7 @@ describe("readEmail", () => {
     ["an id and no type", { messageId: ID }],
     ["an id and another type", { messageId: ID, type: "order.v1" }],
     ["a foreign id and our type", { messageId: "42", type: "email.v1" }],
-    ["a foreign id and a newer type", { messageId: "42", type: "email.v2" }],
+    ["an id of the year 10889", { messageId: `ffff${ID.slice(4)}`, type: "email.v1" }],
     ["an id of version 4", { messageId: "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", type: "email.v1" }],
     ["a type that is no text", { messageId: ID, type: 1 }],
   ])("takes a message with %s as foreign", (_, properties) => {
@@ -82,8 +82,8 @@ describe("readEmail", () => {
     },
   );
 
-  it("does not take a newer delivery for a foreign message", () => {
-    const properties = { messageId: `${ID}.0.0`, type: "email.v2" };
+  it.each([`${ID}.0.0`, "42", undefined])("does not take a newer %s for foreign", (messageId) => {
+    const properties = { messageId, type: "email.v2" };
 
     expect(readEmail({ body: json(EMAIL), properties })).toMatchObject({ kind: "newer" });
   });
@@ -165,11 +165,11 @@ describe("readOutcome", () => {
     });
   });
 
-  it("says that it does not know a newer version", () => {
-    expect(readOutcome({ body: json(OUTCOME), properties: { type: "outcome.v2" } })).toStrictEqual({
+  it.each(["outcome.v2", "query.v2"])("says that it does not know %s", (type) => {
+    expect(readOutcome({ body: json(OUTCOME), properties: { type } })).toStrictEqual({
       kind: "newer",
       code: "MESSAGE_VERSION_UNKNOWN",
-      reason: "The message is of the unknown type outcome.v2",
+      reason: `The message is of the unknown type ${type}`,
     });
   });
 

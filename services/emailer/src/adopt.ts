@@ -1,5 +1,5 @@
 import type { Publisher } from "@posthorn/chassis";
-import { ADOPTED_EXCHANGE, newEmailId, timeOfEmailId, type Email } from "@posthorn/contract";
+import { ADOPTED_EXCHANGE, type Email } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 import { toMessage } from "./split.ts";
 
@@ -9,9 +9,7 @@ export async function adopt(
   attempt: Attempt,
   publisher: Pick<Publisher, "publishUntilConfirmed">,
 ): Promise<void> {
-  const messageId = newEmailId();
-  const timestamp = timeOfEmailId(messageId);
-  const way = { exchange: ADOPTED_EXCHANGE, routingKey: "" };
-  const adopted = { ...toMessage(email, attempt), ...way, messageId, timestamp };
+  const way = { exchange: ADOPTED_EXCHANGE, routingKey: "", messageId: attempt.id.email };
+  const adopted = { ...toMessage(email, attempt), ...way };
   await publisher.publishUntilConfirmed(adopted, attempt.delivery.signal);
 }

@@ -1,6 +1,12 @@
 import type { Publisher } from "@posthorn/chassis";
 import { EMAIL_TYPE, EMAILER_QUEUE, ENTRY_EXCHANGE, MAYBE_DUPLICATE } from "@posthorn/contract";
-import { formatDeliveryId, recipientsOf, traceOf, type Email } from "@posthorn/contract";
+import {
+  formatDeliveryId,
+  recipientsOf,
+  timeOfEmailId,
+  traceOf,
+  type Email,
+} from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 
 /**
@@ -23,9 +29,10 @@ export async function split(
 }
 
 /** An email as a message of ours. What comes of another one carries its trace (W3C Trace Context), and its doubt. */
-export function toMessage(email: Email, { delivery, possibleDuplicate }: Attempt) {
+export function toMessage(email: Email, { delivery, id, possibleDuplicate }: Attempt) {
   return {
     type: EMAIL_TYPE,
+    timestamp: timeOfEmailId(id.email),
     headers: {
       ...traceOf(delivery.properties.headers?.["traceparent"]),
       ...(possibleDuplicate && { [MAYBE_DUPLICATE]: true }),

@@ -3,6 +3,8 @@ import { addAbortListener } from "node:events";
 import { copyOf, describe, isForged, shortString, TransientError } from "@posthorn/chassis";
 import type { Delivery, Log, Publication, Settlement } from "@posthorn/chassis";
 import {
+  ANSWER_TYPE,
+  isOfKind,
   LOGGER_PARKED_QUEUE,
   LOGGER_QUEUE,
   MAYBE_DUPLICATE,
@@ -57,7 +59,7 @@ export function createHandler(options: RecordOptions): (delivery: Delivery) => P
 /** n.b. not by the exchange alone: a message that was held comes back through another one. */
 function isOutcome({ exchange, properties }: Delivery): boolean {
   const type: unknown = properties.type;
-  return exchange === OUTCOMES_EXCHANGE || String(type).startsWith("outcome.v");
+  return exchange === OUTCOMES_EXCHANGE || isOfKind("outcome", type) || isOfKind("query", type);
 }
 
 async function handle(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
@@ -134,6 +136,7 @@ async function reply(
   const publication = {
     exchange: "",
     routingKey: replyTo,
+    type: ANSWER_TYPE,
     messageId: newEmailId(),
     ...(shortString(properties.correlationId) && {
       correlationId: properties.correlationId as string,

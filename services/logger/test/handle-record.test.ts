@@ -154,6 +154,7 @@ describe("createHandler", () => {
   it.each([
     ["email", { messageId: EMAIL_ID, type: "email.v9" }],
     ["outcome", { messageId: "m", type: "outcome.v9" }],
+    ["query", { messageId: "m", type: "query.v9" }],
   ])("holds an %s of a newer version, and says so", async (_, properties) => {
     const { handle, lines, parked, unreadable, log } = setUp();
 

@@ -11,7 +11,7 @@ const HELP = {
   posthorn_amqp_publishes_in_flight: "Messages published and not yet confirmed",
   posthorn_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
   posthorn_amqp_deliveries_total:
-    "Deliveries by how they were settled: ack, reject, or lost with their channel",
+    "Deliveries by how they were settled: ack, reject, leave for the broker to take back, or lost with their channel",
   posthorn_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
 };
 const PUBLISH_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
