@@ -5,13 +5,15 @@ import { z } from "zod";
 export function createSendSchema(bodyMaxBytes: number) {
   const { toaddr, subject, body, expiresAt } = emailSchema.shape;
   return z.strictObject({
-    toaddr: toaddr.superRefine((given, context) => {
-      recipientsOf({ toaddr: given }).forEach((address, index, all) => {
-        const first = all.indexOf(address);
-        const message = `repeats toaddr[${first}]`;
-        if (first < index) context.addIssue({ code: "custom", path: [index], message });
-      });
-    }),
+    toaddr: toaddr
+      .superRefine((given, context) => {
+        recipientsOf({ toaddr: given }).forEach((address, index, all) => {
+          const first = all.indexOf(address);
+          const message = `repeats toaddr[${first}]`;
+          if (first < index) context.addIssue({ code: "custom", path: [index], message });
+        });
+      })
+      .describe(`${toaddr.description ?? "Recipients"}; none may be in it twice`),
     subject,
     expiresAt: expiresAt.refine(
       (time) => !(Date.parse(time ?? "") <= Date.now()),
