@@ -32,15 +32,9 @@ export class Backlog extends Session<BacklogOptions> {
     return refusal && { reason: refusal.message, blocks: this.#verifiedAt === -Infinity };
   };
 
-  /** Whether the queues are known to be there. */
-  get verified(): boolean {
-    const isFresh = performance.now() - this.#verifiedAt <= this.#times.staleMs;
-    return isFresh && this.channel !== undefined;
-  }
-
   /** Why a send would be refused at this moment. */
   refusal(): PublishRefused | undefined {
-    if (!this.verified)
+    if (!this.channel || performance.now() - this.#verifiedAt > this.#times.staleMs)
       return new PublishRefused("TOPOLOGY_UNVERIFIED", "The queues are not verified");
     return this.#depth >= this.options.emailerQueueMax
       ? new PublishRefused("QUEUE_FULL", "The queue emailer is over its limit")

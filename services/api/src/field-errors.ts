@@ -27,12 +27,8 @@ function reasonOf(issue: z.core.$ZodIssue): string {
   return issue.code === "invalid_type" ? `must be a JSON ${issue.expected}` : issue.message;
 }
 
+/** Such as `toaddr[3]`. */
 function nameOf(path: readonly PropertyKey[]): string {
-  return path.reduce<string>(append, "") || ROOT;
-}
-
-function append(name: string, key: PropertyKey): string {
-  if (typeof key === "number") return `${name}[${key}]`;
-  const short = String(key).slice(0, NAME_MAX);
-  return name === "" ? short : `${name}.${short}`;
+  const parts = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`));
+  return parts.join("").slice(1, NAME_MAX + 1) || ROOT;
 }

@@ -11,7 +11,7 @@ runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
   const { log, registry, amqp, program } = createService("api", config, declared, host);
-  const metrics = createApiMetrics(registry, () => backlog.verified);
+  const metrics = createApiMetrics(registry);
 
   const control = new AmqpConnection({ ...amqp, purpose: "control" });
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });

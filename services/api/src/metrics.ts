@@ -7,22 +7,15 @@ const HELP = {
   posthorn_emails_accepted_total: "Emails answered with 202: stored by the broker",
   posthorn_sends_refused_total: "Sends answered with a problem, by its code",
   posthorn_emailer_queue_depth: "Messages ready in the queue emailer when it was last looked at",
-  posthorn_topology_verified: "1 while the queues that a send needs are known to be there",
 };
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** What the API counts. */
 export type ApiMetrics = ReturnType<typeof createApiMetrics>;
 
-/**
- * Creates the API's metrics in its registry; `isVerified` says whether the queues are known to be there.
- * Labels are routes, methods, statuses and codes of ours: bounded.
- */
-export function createApiMetrics(registry: Registry, isVerified: () => boolean = () => false) {
-  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("posthorn_topology_verified", (verified) => {
-    verified.set(isVerified() ? 1 : 0);
-  });
+/** Creates the API's metrics in its registry. Labels are routes, methods, statuses and codes of ours: bounded. */
+export function createApiMetrics(registry: Registry) {
+  const { counter, gauge, histogram } = meter(registry, HELP);
   return {
     requests: counter("posthorn_http_requests_total", "method", "route", "status"),
     requestSeconds: histogram("posthorn_http_request_duration_seconds", REQUEST_BUCKETS, "route"),

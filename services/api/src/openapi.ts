@@ -25,7 +25,16 @@ export function createOpenapi(bodyMaxBytes: number): object {
     },
     paths: {
       "/send": { post: describeSend() },
-      "/openapi.json": { get: describeOpenapi() },
+      "/openapi.json": {
+        get: {
+          operationId: "getOpenapi",
+          summary: "This document",
+          responses: {
+            200: { description: "OpenAPI 3.1", ...json({ type: "object" }) },
+            ...describeProblems([400, 405, 406, 408, 431]),
+          },
+        },
+      },
     },
     components: {
       schemas: {
@@ -65,29 +74,16 @@ function describeSend(): object {
   };
 }
 
-function describeOpenapi(): object {
-  return {
-    operationId: "getOpenapi",
-    summary: "This document",
-    responses: {
-      200: { description: "OpenAPI 3.1", ...json({ type: "object" }) },
-      ...describeProblems([400, 405, 406, 408, 431]),
-    },
-  };
-}
-
-function describeProblems(statuses: readonly number[]): object {
-  return Object.fromEntries(statuses.map((status) => [status, describeProblem(status)]));
-}
-
 /** The response of a status lists the codes and titles that go with it. */
-function describeProblem(status: number): object {
-  const kinds = Object.entries(PROBLEMS).filter(([, kind]) => kind.status === status);
-  return {
-    description: kinds.map(([code, { title }]) => `\`${code}\`: ${title}`).join("\n\n"),
-    headers: { ...REQUEST_ID, ...PROBLEM_HEADERS[status] },
-    content: { "application/problem+json": { schema: ref("Problem") } },
-  };
+function describeProblems(statuses: readonly number[]): object {
+  const responses = statuses.map((status) => {
+    const kinds = Object.entries(PROBLEMS).filter(([, kind]) => kind.status === status);
+    const description = kinds.map(([code, { title }]) => `\`${code}\`: ${title}`).join("\n\n");
+    const headers = { ...REQUEST_ID, ...PROBLEM_HEADERS[status] };
+    const content = { "application/problem+json": { schema: ref("Problem") } };
+    return [status, { description, headers, content }];
+  });
+  return Object.fromEntries(responses) as object;
 }
 
 function header(name: string, description: string): object {
