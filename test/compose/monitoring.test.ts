@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
@@ -102,6 +103,23 @@ describe("Prometheus", () => {
 
     expect(missing).toEqual([]);
   });
+});
+
+describe("the metrics", () => {
+  it.each(["api", "emailer", "logger"])(
+    "of %s are as Prometheus would have them",
+    async (service) => {
+      const [container = ""] = await project.containers(service);
+      const read = "fetch('http://localhost:9464/metrics').then((a) => a.text()).then(console.log)";
+      const input = await docker("exec", container, "/nodejs/bin/node", "-e", read);
+
+      const promtool = ["run", "--rm", "-i", "--entrypoint=promtool", PROMETHEUS];
+      const check = spawnSync("docker", [...promtool, "check", "metrics"], { input: `${input}\n` });
+
+      expect(input).toContain("posthorn_build_info");
+      expect([check.status, String(check.stderr)]).toEqual([0, ""]);
+    },
+  );
 });
 
 describe("the alerts", () => {
