@@ -82,10 +82,10 @@ export class Ledger implements Component {
     }
   }
 
-  /** What is known of a delivery. */
+  /** What is known of a delivery, even while that is not `whole`. */
   answer(delivery: string): Answer {
     try {
-      const [row] = this.rows(LAST_EVENT, delivery);
+      const [row] = this.#select(LAST_EVENT, delivery);
       const last = (row?.["kind"] ?? null) as Answer["last"];
       const possibleDuplicate = row?.["possible_duplicate"] === 1;
       return { delivery, whole: this.#whole, last, possibleDuplicate };
@@ -96,19 +96,29 @@ export class Ledger implements Component {
 
   /** The rows of a query. @throws {TransientError} LEDGER_BROKEN */
   rows(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
+    this.assertWhole();
+    return this.#select(sql, ...values);
+  }
+
+  /** @throws {TransientError} LEDGER_BROKEN: a part of the record would be taken for all of it */
+  assertWhole(): void {
+    if (!this.#whole) throw broken();
+  }
+
+  /** Forgets everything and builds it from the audit log; meanwhile it takes new lines and gives no rows. */
+  rebuild(): void {
+    this.#setWhole(false);
+    this.#building ??= this.#insist().finally(() => (this.#building = undefined));
+  }
+
+  #select(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
     try {
       this.#assertIntact();
       return this.#run(sql).all(...values);
     } catch (error) {
       this.#broke(error);
-      throw new TransientError("LEDGER_BROKEN", "The ledger is being built", { cause: error });
+      throw broken(error);
     }
-  }
-
-  /** Forgets everything and builds it from the audit log; meanwhile it takes new lines and answers what it knows. */
-  rebuild(): void {
-    this.#setWhole(false);
-    this.#building ??= this.#insist().finally(() => (this.#building = undefined));
   }
 
   async #insist(): Promise<void> {
@@ -204,6 +214,10 @@ export class Ledger implements Component {
     this.#whole = whole;
     this.#options.metrics.ledgerBroken.set(whole ? 0 : 1);
   }
+}
+
+function broken(cause?: unknown): TransientError {
+  return new TransientError("LEDGER_BROKEN", "The ledger is being built", { cause });
 }
 
 /** Below every email id made at that time or later, in milliseconds: the ids begin with their time (RFC 9562 §5.7). */

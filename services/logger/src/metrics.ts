@@ -15,7 +15,7 @@ const HELP = {
   posthorn_ledger_broken:
     "1 while the ledger is missing, damaged or being built from the audit log",
   posthorn_parked_deliveries:
-    "Deliveries that rest until a person replays or deletes them, by reason",
+    "Deliveries that rest until a person replays or deletes them, by reason; none while the ledger is broken",
   posthorn_oldest_waiting_seconds:
     "Age of the oldest delivery that was accepted and never attempted; NaN while the ledger is broken",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",

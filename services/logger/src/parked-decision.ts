@@ -41,16 +41,16 @@ export type Decide = (action: Action, message: Parked, signal: AbortSignal) => P
 /** What deciding needs. */
 export interface DecideOptions {
   publisher: Pick<Publisher, "publishUntilConfirmed">;
-  ledger: Pick<Ledger, "answer" | "rows">;
+  ledger: Pick<Ledger, "answer" | "rows" | "assertWhole">;
 }
 
-/** Creates the function that decides over a parked message by what the ledger knows of its deliveries. */
+/** Creates the function that decides over a parked message by what the ledger knows of its deliveries; it throws LEDGER_BROKEN. */
 export function createDecide({ publisher, ledger }: DecideOptions): Decide {
   return async (action, message, signal) => {
     const decide = async (id: DeliveryId, ...resting: Answer["last"][]): Promise<Verdict> => {
+      const { possibleDuplicate } = ledger.answer(formatDeliveryId(id));
       const judgement = judge(id, resting, ledger);
       if (judgement === "settled" || judgement === "left") return judgement;
-      const { possibleDuplicate } = ledger.answer(formatDeliveryId(id));
       const doubtful = judgement === "again" || message.doubtful || possibleDuplicate;
       const publication =
         action === "replay"
@@ -84,10 +84,11 @@ function judge(
   ledger: DecideOptions["ledger"],
 ): Verdict | "again" {
   const next = ledger.answer(formatDeliveryId(nextOf(id))).last;
+  const { last } = ledger.answer(formatDeliveryId(id));
+  // n.b. asked last: a ledger that broke at one of these questions has answered with a part, or nothing.
+  ledger.assertWhole();
   if (next !== null)
     return next === "email.accepted" ? judgeUnheard(nextOf(id), ledger) : "settled";
-  const { last, whole } = ledger.answer(formatDeliveryId(id));
-  if (!whole) return "left";
   // n.b. acceptance is recorded long before parking: what is not known at all was forgotten after its retention.
   if (resting.includes(last) || last === null) return "done";
   // An emailer died between parking its copy and saying so; another one has the delivery now.

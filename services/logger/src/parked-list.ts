@@ -58,11 +58,12 @@ export function listParked(
   return { parked, next, total: total?.["count"] };
 }
 
-/** Whether a delivery is one of a selection. @throws {TransientError} LEDGER_BROKEN */
+/** Whether a delivery is one of a selection. n.b. whatever is selected, the ledger decides over it. @throws {TransientError} LEDGER_BROKEN */
 export function selects(
   { ledger, ending }: ListOptions,
   selection: Selection,
 ): (delivery: string) => boolean {
+  ledger.assertWhole();
   if ("all" in selection) return () => true;
   const ids =
     "ids" in selection

@@ -2,7 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
+import { describeEmail } from "../src/email-record.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
+import { countParked, listParked, selects } from "../src/parked-list.ts";
 import { oldestWaiting } from "../src/waiting.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { auditLog, EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
@@ -28,15 +30,24 @@ function event(
   });
 }
 
-/** A ledger over an audit log of its own, as main.ts puts it together. */
-async function setUp(directory = temporaryDirectory(), retentionDays = 0) {
+/** A ledger over an audit log of its own, as main.ts puts it together; `gate` is waited for after each part that is read. */
+async function setUp(
+  directory = temporaryDirectory(),
+  retentionDays = 0,
+  gate: () => Promise<void> = () => Promise.resolve(),
+) {
   const metrics = testMetrics(directory);
   const log = keepLog();
   const audit = auditLog(directory, { seen: (lines) => ledger.add(lines), retentionDays });
   const ledger = new Ledger({
     directory,
     retentionDays,
-    lines: () => audit.lines(),
+    lines: async function* () {
+      for await (const lines of audit.lines()) {
+        yield lines;
+        await gate();
+      }
+    },
     metrics,
     log,
   });
@@ -138,6 +149,44 @@ describe("Ledger", () => {
 
     expect(ledger.answer(DELIVERY).last).toBeNull();
     expect(ledger.answer(parked).last).toBe("email.parked");
+  });
+});
+
+describe("a ledger that is being built", () => {
+  it("refuses every question until it is whole, then answers as before; the guard is told what is known", async () => {
+    let building = Promise.withResolvers<undefined>();
+    building.resolve(undefined);
+    const { ledger, write, whole } = await setUp(temporaryDirectory(), 0, () => building.promise);
+    // More lines than are read at a time.
+    const many = Array.from({ length: 1_200 }, (_, index) => {
+      const delivery = `${EMAIL_ID}.${String(index)}.0`;
+      return event(index === 700 ? "email.accepted" : "email.parked", index, { delivery });
+    });
+    await write(...many);
+    const list = { ledger, ending: (domain: string) => domain };
+    const filter = { filter: { olderThan: 0 } };
+    const questions = [
+      () => listParked(list, { limit: 1_000, cursor: "" }),
+      () => describeEmail(ledger, EMAIL_ID),
+      () => selects(list, filter)(DELIVERY),
+      () => selects(list, { ids: [DELIVERY] })(DELIVERY),
+      () => selects(list, { all: true })(DELIVERY),
+    ];
+    const before = questions.map((ask) => ask());
+
+    building = Promise.withResolvers<undefined>();
+    ledger.rebuild();
+    await waitFor("a part", () => ledger.answer(DELIVERY).last === "email.parked");
+
+    expect(ledger.answer(DELIVERY)).toEqual({ ...answer("email.parked"), whole: false });
+    for (const ask of questions)
+      expect(ask).toThrow(expect.objectContaining({ code: "LEDGER_BROKEN" }));
+    expect(countParked(ledger)).toEqual([]);
+    expect(oldestWaiting(ledger)).toBeNaN();
+    building.resolve(undefined);
+    await whole();
+    expect(questions.map((ask) => ask())).toEqual(before);
+    expect(oldestWaiting(ledger)).not.toBeNaN();
   });
 });
 

@@ -32,6 +32,7 @@ async function setUp(...events: AuditLine[]) {
   };
   const decide = createDecide({ publisher: { publishUntilConfirmed }, ledger });
   return {
+    ledger,
     published,
     decide: (action: Action, message: Parked) => decide(action, message, never),
   };
@@ -130,6 +131,17 @@ describe("createDecide", () => {
     expect(published).toMatchObject([
       { messageId: `${EMAIL}.0.1`, headers: { "x-maybe-duplicate": true } },
     ]);
+  });
+
+  it("decides nothing by a part of the record", async () => {
+    const { decide, published, ledger } = await setUp(event("email.parked"));
+    ledger.rebuild();
+
+    const broken = expect.objectContaining({ code: "LEDGER_BROKEN" });
+    await expect(decide("replay", parked())).rejects.toEqual(broken);
+    await expect(decide("delete", parked())).rejects.toEqual(broken);
+
+    expect(published).toEqual([]);
   });
 
   it("records a deletion under one id, however often it is published", async () => {
