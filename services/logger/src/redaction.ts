@@ -6,7 +6,7 @@ const HASH_HEX_DIGITS = 32;
 /** Whatever holds an @, in a subject. */
 const ADDRESS = /[^\s<>()"',;:]*@[^\s<>()"',;:!?]*/g;
 /** A reply's code and enhanced status (RFC 3463 §2). */
-const STATUS = /^\d{3}(?=[ -]|$)(?:[ -]\d\.\d{1,3}\.\d{1,3})?/;
+const STATUS = /^[2-5]\d\d(?=[\s-]|$)(?:[ -]\d\.\d{1,3}\.\d{1,3}(?=\s|$))?/;
 
 /** Options of {@link createRedaction}. */
 export interface RedactionOptions {
@@ -49,8 +49,8 @@ export function createRedaction({ recipients, subject, hashKey }: RedactionOptio
   };
 }
 
-/** A relay may quote an address or a subject in any part and any encoding, so of its text nothing is kept; our own quotes nothing. */
+/** A relay may quote an address or a subject in any part and any encoding, so of its text nothing is kept; without one it is ours. */
 function withoutQuotations(line: AuditLine): AuditLine {
-  const { reply } = line;
-  return { ...line, reply: reply && (STATUS.exec(reply)?.[0] ?? reply) };
+  const { relay, reply } = line;
+  return relay === null ? line : { ...line, reply: STATUS.exec(reply ?? "")?.[0] ?? null };
 }

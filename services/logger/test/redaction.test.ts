@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { AuditLine } from "../src/audit-line.ts";
 import { createRedaction, type RedactionOptions } from "../src/redaction.ts";
+import { seeded } from "../../../test/support/random.ts";
 import { line } from "./support.ts";
 
 const SUBJECT = "Your one-time code is 4711";
@@ -58,10 +59,34 @@ describe("createRedaction", () => {
     expect(told).toEqual(["550 5.1.1", "550", "550-5.7.26", "550", "550"]);
   });
 
+  it("keeps nothing of a relay's reply but a status, however sloppy the relay", () => {
+    const { pick, whole } = seeded(2_821);
+    const codes = ["", "250", "2.0.0", "5.1.1", "25", "2500", "550", "x550", " 250", "-", "٢٥٠"];
+    const gaps = ["", " ", "-", "\t", "\r\n", "\u00a0", ".", ": ", "\0"];
+    const texts = [
+      "ada@example.com",
+      "<ada@example.com>",
+      "5.1.123@example.com",
+      "1.2.3 ada",
+      SUBJECT,
+    ];
+    const sloppy = () =>
+      Array.from({ length: whole(1, 4) }, () => pick(codes) + pick(gaps) + pick(texts)).join(
+        pick(gaps),
+      );
+
+    const replies = Array.from({ length: 5_000 }, sloppy);
+    const told = replies.map((reply) => redact({ reply }).reply);
+
+    const statuses = /^(250|550)([ -](2\.0\.0|5\.1\.1|1\.2\.3))?$/;
+    expect(told.filter((reply) => reply !== null && !statuses.test(reply))).toEqual([]);
+    expect(new Set(told).size).toBeGreaterThan(5);
+  });
+
   it("keeps our own words, which quote nothing", () => {
     const reply = "20 emailers died or lost their connection with it";
 
-    expect(redact({ reply }).reply).toBe(reply);
+    expect(redact({ relay: null, reply }).reply).toBe(reply);
   });
 
   it("hides addresses in a subject that is kept", () => {
