@@ -55,7 +55,7 @@ export function classify(fault: Fault): Verdict {
     return lostAfterDot(fault) ? "ambiguous" : "relay";
   }
   if (code === "EAUTH" || code === "EPROTOCOL" || code === "ETLS") return "relay";
-  if (responseCode < 500 || responseCode === BAD_SEQUENCE)
+  if (!isForGood(responseCode) || responseCode === BAD_SEQUENCE)
     return command === "MAIL FROM" && isThrottled(fault) ? "relay" : "deferred";
   return command === "MAIL FROM" ? "sender-refused" : "failed";
 }
@@ -68,7 +68,9 @@ export function isThrottled({ responseCode, response = "", command }: Fault): bo
 /** Whether the relay refuses our user or password, or there is none to show: an operator's trouble. */
 export function isAuthRefused({ code, command, responseCode }: Fault): boolean {
   if (responseCode === undefined) return code === "EAUTH";
-  return AUTHENTICATION.has(responseCode) || (command.startsWith("AUTH") && responseCode >= 500);
+  return (
+    AUTHENTICATION.has(responseCode) || (command.startsWith("AUTH") && isForGood(responseCode))
+  );
 }
 
 /**
@@ -105,6 +107,11 @@ export function explainBriefly(fault: Fault): string {
 export function explain(fault: Fault): string {
   const reply = fault.responseCode === undefined ? undefined : fault.response;
   return reply ?? explainBriefly(fault);
+}
+
+/** By its first digit (RFC 5321 §4.2.1), of which nodemailer makes a number as long as it stands: 5 of "5.1.1 unknown". */
+function isForGood(responseCode: number): boolean {
+  return String(responseCode).startsWith("5");
 }
 
 function withoutReply(fault: Fault): Verdict {

@@ -7,6 +7,7 @@ import {
   isThrottled,
   type Fault,
 } from "../src/classify.ts";
+import { seeded } from "../../../test/support/random.ts";
 
 const CODES = [...Object.keys(ERROR_CODES), "UNKNOWN", "ECONNRESET"];
 const OPENING = ["CONN", "EHLO", "HELO", "STARTTLS", "AUTH PLAIN", "AUTH LOGIN", "RSET"];
@@ -85,6 +86,25 @@ describe("classify", () => {
       });
 
     expect(grounds).toEqual([]);
+  });
+
+  it("goes by the first digit of a code, however many there are, and fails nothing for what is no refusal", () => {
+    const { whole, pick } = seeded(5_321);
+    const known = new Set([421, 503, 530, 534, 535, 538]);
+    const codes = Array.from({ length: 10_000 }, () => whole(-9, 10 ** whole(1, 9))).concat(
+      4,
+      5,
+      51,
+      5_111,
+    );
+
+    for (const responseCode of codes.filter((code) => !known.has(code))) {
+      const command = pick(["MAIL FROM", "RCPT TO", "DATA"]);
+      const refused = command === "MAIL FROM" ? "sender-refused" : "failed";
+      const fault = { code: "EENVELOPE", command, responseCode, begun: true, bodyRead: false };
+      const verdict = /^5/.test(String(responseCode)) ? refused : "deferred";
+      expect([responseCode, command, classify(fault)]).toEqual([responseCode, command, verdict]);
+    }
   });
 
   it("lets a refusal for a while at RCPT go down the ladder, whatever its enhanced status", () => {
