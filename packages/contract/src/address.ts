@@ -24,15 +24,22 @@ export const addressSchema = z.string().transform((address, context) => {
   return z.NEVER;
 });
 
+/** A domain as addresses have it: in lower case and, where it is internationalised, in punycode. */
+export const domainSchema = z
+  .string()
+  .refine(isDomain, "must be a domain such as example.com")
+  .transform(domainToASCII);
+
 /** Reads one address: the normal form, or what is wrong with it, without quoting it. */
 export function parseAddress(address: string): string | { fault: string } {
   const at = address.lastIndexOf("@");
   if (at < 1) return { fault: "must be an address such as name@example.com" };
   const local = address.slice(0, at);
-  const domain = domainToASCII(address.slice(at + 1));
-  const fault = faultOfLocalPart(local) ?? faultOfDomain(address.slice(at + 1), domain);
+  const domain = address.slice(at + 1);
+  const fault = faultOfLocalPart(local);
   if (fault !== undefined) return { fault };
-  const normal = `${local}@${domain}`;
+  if (!isDomain(domain)) return { fault: "must have a valid domain after the @" };
+  const normal = `${local}@${domainToASCII(domain)}`;
   return normal.length > ADDRESS_MAX
     ? { fault: `must not be longer than ${ADDRESS_MAX} characters` }
     : normal;
@@ -49,10 +56,9 @@ function faultOfLocalPart(local: string): string | undefined {
 }
 
 /** n.b. `domainToASCII` reads 0x7f.1 as an address of the internet and drops tabs, so what it was given is looked at too. */
-function faultOfDomain(given: string, ascii: string): string | undefined {
+function isDomain(given: string): boolean {
+  const ascii = domainToASCII(given);
   // eslint-disable-next-line no-control-regex -- they are what it looks for
   const odd = /[\s%/\\:?#[\]@\u0000-\u001f\u007f]/.test(given);
-  if (odd || !DOMAIN.test(ascii) || /^[\d.]+$/.test(ascii))
-    return "must have a valid domain after the @";
-  return undefined;
+  return !odd && DOMAIN.test(ascii) && !/^[\d.]+$/.test(ascii);
 }

@@ -1,4 +1,4 @@
-import { deliveryIdSchema } from "@posthorn/contract";
+import { deliveryIdSchema, domainSchema } from "@posthorn/contract";
 import { z } from "zod";
 import type { Ledger } from "./ledger.ts";
 import type { Redaction } from "./redaction.ts";
@@ -6,11 +6,18 @@ import type { Redaction } from "./redaction.ts";
 const IDS_MAX = 10_000;
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
+/** A hundred years: more than any record has, and less than dates can tell. */
+const AGE_MAX_SECONDS = 3_155_760_000;
+
+/** n.b. not `z.coerce`, which makes 0 of null and of nothing, and so a filter that lets everything through. */
+const seconds = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], "must be a number of seconds")
+  .pipe(z.number().min(0).max(AGE_MAX_SECONDS));
 
 const filter = {
   reason: z.string().max(100).optional().describe("Why they were parked, such as `SENDER_REFUSED`"),
-  domain: z.string().max(255).optional().describe("What follows the @ of their recipients"),
-  olderThan: z.coerce.number().min(0).optional().describe("Parked so many seconds ago, or earlier"),
+  domain: domainSchema.optional().describe("What follows the @ of their recipients, all of it"),
+  olderThan: seconds.optional().describe("Parked so many seconds ago, or earlier"),
 };
 
 /** Which page of the list is asked for. */
@@ -20,19 +27,27 @@ export const pageSchema = z.strictObject({
   cursor: z.string().max(200).default("").describe("`next` of the page before"),
 });
 
-/** Which deliveries a pass is for. */
-export const selectionSchema = z.union([
-  z.strictObject({ ids: z.array(deliveryIdSchema).min(1).max(IDS_MAX) }),
-  z.strictObject({ filter: z.strictObject(filter) }),
-  z.strictObject({ all: z.literal(true) }),
-]);
+const namesOne = (selection: object) => Object.keys(selection).length === 1;
+const namesAny = (filter: object) => Object.keys(filter).length > 0;
+
+/** Which deliveries a pass is for: one of the three. */
+export const selectionSchema = z
+  .strictObject({
+    ids: z.array(deliveryIdSchema).min(1).max(IDS_MAX).optional(),
+    filter: z
+      .strictObject(filter)
+      .refine(namesAny, "must name something; `all` selects everything")
+      .optional(),
+    all: z.literal(true).optional(),
+  })
+  .refine(namesOne, "must have one of `ids`, `filter` and `all`");
 
 /** One of {@link selectionSchema}. */
 export type Selection = z.output<typeof selectionSchema>;
-type Filter = Extract<Selection, { filter: unknown }>["filter"];
+type Filter = NonNullable<Selection["filter"]>;
 
 const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR reason = ?1)
-  AND (?2 IS NULL OR recipient LIKE '%' || ?2) AND time <= ?3`;
+  AND (?2 IS NULL OR substr(recipient, -length(?2)) = ?2) AND time <= ?3`;
 const COUNT = `SELECT count(*) AS count ${PARKED}`;
 const IDS = `SELECT id ${PARKED}`;
 const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
@@ -61,15 +76,12 @@ export function listParked(
 /** Whether a delivery is one of a selection. n.b. whatever is selected, the ledger decides over it. @throws {TransientError} LEDGER_BROKEN */
 export function selects(
   { ledger, ending }: ListOptions,
-  selection: Selection,
+  { all, ids, filter = {} }: Selection,
 ): (delivery: string) => boolean {
   ledger.assertWhole();
-  if ("all" in selection) return () => true;
-  const ids =
-    "ids" in selection
-      ? selection.ids
-      : ledger.rows(IDS, ...valuesOf(selection.filter, ending)).map(({ id }) => String(id));
-  const wanted = new Set(ids);
+  if (all) return () => true;
+  const found = () => ledger.rows(IDS, ...valuesOf(filter, ending)).map(({ id }) => String(id));
+  const wanted = new Set(ids ?? found());
   return (delivery) => wanted.has(delivery);
 }
 

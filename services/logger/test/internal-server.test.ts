@@ -1,0 +1,127 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import type { Publisher } from "@posthorn/chassis";
+import request from "supertest";
+import { toLine } from "../src/audit-line.ts";
+import { createInternalApp } from "../src/internal-server.ts";
+import { Ledger } from "../src/ledger.ts";
+import { ParkedPasses } from "../src/parked-pass.ts";
+import { createRedaction } from "../src/redaction.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import { EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+
+const TOKEN = "a-token-of-at-least-thirty-two-characters";
+
+const ledgers: Ledger[] = [];
+afterEach(async () => {
+  for (const ledger of ledgers.splice(0)) await ledger.stop();
+});
+
+/** The routes over a ledger in which mail to these recipients is parked, and a broker that is away. */
+async function setUp(...recipients: string[]) {
+  const directory = temporaryDirectory();
+  const log = keepLog();
+  let gate = Promise.resolve();
+  const lines = async function* () {
+    yield* [];
+    await gate;
+  };
+  const metrics = testMetrics(directory);
+  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log });
+  ledgers.push(ledger);
+  ledger.start();
+  await waitFor("a whole ledger", () => ledger.check() === undefined);
+  const parked = recipients.map((recipient, index) =>
+    toLine(recipient, {
+      kind: "email.parked",
+      delivery: `${EMAIL_ID}.${String(index)}.0`,
+      time: "2025-11-23T12:00:00.000Z",
+      recipient,
+      reason: "SENDER_REFUSED",
+      possibleDuplicate: false,
+    }),
+  );
+  ledger.add(parked);
+  const holdRebuild = () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    gate = promise.then();
+    ledger.rebuild();
+    return resolve;
+  };
+  const publisher = { channel: undefined } as unknown as Publisher;
+  const passes = new ParkedPasses({ publisher, decide: () => Promise.resolve("left"), log });
+  const { ending } = createRedaction({ recipients: "plain", subject: "plain", hashKey: "" });
+  const app = createInternalApp({ token: () => TOKEN, ledger, ending, passes, publisher, log });
+  const agent = request.agent(app).set("Authorization", `Bearer ${TOKEN}`);
+  return { agent, holdRebuild, log };
+}
+
+describe("the internal port", () => {
+  it.each([
+    [{}, /^\$: must have one of `ids`, `filter` and `all`$/],
+    [{ all: true, filter: { reason: "CRASHED" } }, /must have one of/],
+    [{ filter: {} }, /^filter: must name something; `all` selects everything$/],
+    [{ filter: { domain: "%" } }, /^filter\.domain: must be a domain such as example\.com$/],
+    [{ filter: { domain: "_xample.com" } }, /^filter\.domain: /],
+    [{ filter: { domain: "" } }, /^filter\.domain: /],
+    [{ filter: { domain: "@example.com" } }, /^filter\.domain: /],
+    [{ filter: { olderThan: null } }, /^filter\.olderThan: must be a number of seconds$/],
+    [{ filter: { olderThan: "" } }, /^filter\.olderThan: /],
+    [{ filter: { olderThan: 1e18 } }, /^filter\.olderThan: /],
+    [{ all: false }, /^all: /],
+    [{ filter: { reasons: "CRASHED" } }, /^filter: .*reasons/],
+  ])("selects nothing by %j, and says why", async (selection, detail) => {
+    const { agent } = await setUp("a@example.com");
+
+    for (const action of ["replay", "delete"]) {
+      const answer = await agent.post(`/parked/${action}`).send(selection);
+      expect([answer.status, answer.body]).toEqual([
+        422,
+        expect.objectContaining({
+          code: "REQUEST_INVALID",
+          detail: expect.stringMatching(detail),
+        }),
+      ]);
+    }
+  });
+
+  it.each([
+    ["example.com", 2],
+    ["EXAMPLE.Com", 2],
+    ["sub.example.com", 1],
+    ["ample.com", 0],
+    ["com", 0],
+    ["Bücher.example", 1],
+    ["xn--bcher-kva.example", 1],
+  ])("lists what is parked for %s, and for no domain above or below", async (domain, total) => {
+    const { agent } = await setUp(
+      "a@example.com",
+      "B@example.com",
+      "c@sub.example.com",
+      "d@xn--bcher-kva.example",
+      "e@other.example",
+    );
+
+    const answer = await agent.get("/parked").query({ domain });
+
+    expect(answer.body).toMatchObject({ total });
+  });
+
+  it("gives no answer but that it has none while the ledger is being built", async () => {
+    const { agent, holdRebuild } = await setUp("a@example.com");
+    const release = holdRebuild();
+
+    const answers = await Promise.all([
+      agent.get("/parked"),
+      agent.get(`/emails/${EMAIL_ID}`),
+      agent.post("/parked/replay").send({ filter: { domain: "example.com" } }),
+      agent.post("/parked/delete").send({ all: true }),
+    ]);
+
+    release(undefined);
+    for (const { status, text } of answers)
+      expect([status, JSON.parse(text)]).toEqual([
+        503,
+        expect.objectContaining({ code: "LEDGER_BROKEN" }),
+      ]);
+  });
+});
