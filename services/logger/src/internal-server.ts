@@ -20,9 +20,16 @@ const STATUS: Readonly<Record<string, number>> = {
   EMAIL_UNKNOWN: 404,
   ROUTE_UNKNOWN: 404,
   PASS_RUNNING: 409,
+  BODY_TOO_LARGE: 413,
   REQUEST_INVALID: 422,
   LEDGER_BROKEN: 503,
   BROKER_AWAY: 503,
+};
+
+/** The `type` of an error of express.json(), and what we call it. */
+const BODY_ERRORS: Readonly<Record<string, string>> = {
+  "entity.parse.failed": "JSON_MALFORMED",
+  "entity.too.large": "BODY_TOO_LARGE",
 };
 
 /** Options of {@link createInternalApp}. */
@@ -141,7 +148,7 @@ async function pause(publisher: Publisher): Promise<void> {
 function answerError(log: Log): ErrorRequestHandler {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows error handlers by four parameters
   return (error: unknown, _request, response, _next) => {
-    const code = error instanceof SyntaxError ? "JSON_MALFORMED" : codeOf(error);
+    const code = BODY_ERRORS[(error as { type?: string }).type ?? ""] ?? codeOf(error);
     const status = STATUS[code] ?? 500;
     if (status === 500) log.error("internal request failed", describe(error));
     const detail = error instanceof AppError ? error.message : undefined;

@@ -106,6 +106,26 @@ describe("the internal port", () => {
     expect(answer.body).toMatchObject({ total });
   });
 
+  it.each([
+    [
+      "POST",
+      "/parked/delete",
+      JSON.stringify({ ids: ["x".repeat(1_100_000)] }),
+      413,
+      "BODY_TOO_LARGE",
+    ],
+    ["POST", "/parked/delete", "{", 400, "JSON_MALFORMED"],
+    ["POST", "/parked/delete", '{"all": true}', 503, "BROKER_AWAY"],
+  ] as const)("answers %s %s with a problem document", async (_, path, text, status, code) => {
+    const { agent, log } = await setUp();
+
+    const answer = await agent.post(path).send(text);
+
+    expect([answer.status, answer.type]).toEqual([status, "application/problem+json"]);
+    expect(JSON.parse(answer.text)).toMatchObject({ status, code });
+    expect(log.messages).not.toContain("internal request failed");
+  });
+
   it("gives no answer but that it has none while the ledger is being built", async () => {
     const { agent, holdRebuild } = await setUp("a@example.com");
     const release = holdRebuild();
