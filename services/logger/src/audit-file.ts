@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
 /** Readable for the group, which log shippers belong to. */
-const MODE = 0o640;
+export const MODE = 0o640;
 
 /** `open` of node:fs/promises, or something that behaves so. */
 export type Open = typeof open;

@@ -1,8 +1,9 @@
-import { open, readdir, unlink } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type Log } from "@posthorn/chassis";
 import { AuditFile, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
+import { deleteButParked } from "./audit-retention.ts";
 import { allLines, newestLines, repairTail } from "./audit-tail.ts";
 
 const DAY_MS = 86_400_000;
@@ -15,8 +16,10 @@ export interface AuditLogOptions {
   directory: string;
   /** A file that would grow beyond is followed by the next one. */
   fileMaxBytes: number;
-  /** Files of older days are deleted; 0 keeps all. */
+  /** Files of older days are deleted, but for the lines of what is still parked; 0 keeps all. */
   retentionDays: number;
+  /** Whether a delivery is still parked; it throws while that is not known. */
+  isParked: (delivery: string) => boolean;
   /** Told at start of the newest lines that stand in the log, oldest first, at most `linesMax`. */
   seen: (lines: readonly AuditLine[]) => void;
   linesMax: number;
@@ -29,6 +32,7 @@ export interface AuditLogOptions {
 export class AuditLog {
   readonly #options: Required<AuditLogOptions>;
   #file: AuditFile | undefined;
+  #expiring: Promise<void> | undefined;
 
   constructor(options: AuditLogOptions) {
     this.#options = { open, now: Date.now, ...options };
@@ -36,7 +40,8 @@ export class AuditLog {
 
   /** Deletes what is too old, repairs a torn end, and finds the events and the file to go on with. */
   async open(): Promise<void> {
-    const names = await this.#expire();
+    await this.#expire();
+    const names = (await this.#names()).filter((name) => !this.#isOld(name));
     const ofToday = names.findLast((name) => name.startsWith(this.#day()));
     // Two different ones only after the clock was set back over midnight.
     for (const name of new Set([names.at(-1), ofToday])) if (name) await this.#repair(name);
@@ -70,7 +75,8 @@ export class AuditLog {
   /** n.b. the present file may have been removed, and its number is taken all the same. */
   async #nextFile(): Promise<AuditFile> {
     const day = this.#day();
-    const names = [...(await this.#expire()), this.#file?.name ?? ""];
+    const names = [...(await this.#names()), this.#file?.name ?? ""];
+    void this.#expire().catch(() => undefined); // The next file tries again.
     const ofDay = names.filter((name) => name.startsWith(day));
     const taken = ofDay.map((name) => Number(FILE_NAME.exec(name)?.[1]));
     const number = String(Math.max(0, ...taken) + 1).padStart(NUMBER_DIGITS, "0");
@@ -83,13 +89,17 @@ export class AuditLog {
     this.#use(name, size);
   }
 
-  /** Deletes the files of days before the retention; gives the others, oldest first. */
-  async #expire(): Promise<string[]> {
+  /** Deletes the files of days before the retention. n.b. they are read through, so that no write waits for it. */
+  #expire(): Promise<void> {
+    const expire = async () => {
+      for (const name of await this.#names()) if (this.#isOld(name)) await this.#delete(name);
+    };
+    return (this.#expiring ??= expire().finally(() => (this.#expiring = undefined)));
+  }
+
+  #isOld(name: string): boolean {
     const { retentionDays } = this.#options;
-    const names = await this.#names();
-    const first = retentionDays === 0 ? "" : this.#day(retentionDays);
-    for (const name of names) if (name < first) await this.#delete(name);
-    return names.filter((name) => name >= first);
+    return retentionDays > 0 && name < this.#day(retentionDays);
   }
 
   /** The audit files, oldest first. */
@@ -100,10 +110,10 @@ export class AuditLog {
 
   /** A file that cannot be deleted must not stop the log. */
   async #delete(file: string): Promise<void> {
-    const { log } = this.#options;
+    const { isParked, log } = this.#options;
     try {
-      await unlink(this.#path(file));
-      log.info("audit file deleted after its retention", { file });
+      if (await deleteButParked(this.#path(file), isParked))
+        log.info("audit file deleted after its retention", { file });
     } catch (error) {
       log.warn("audit file not deleted", { file, ...describe(error) });
     }

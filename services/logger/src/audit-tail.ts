@@ -42,15 +42,19 @@ export async function newestLines(paths: readonly string[], limit: number): Prom
 /** All lines of files, in parts. What another hand made unreadable is left out. */
 export async function* allLines(paths: readonly string[]): AsyncGenerator<AuditLine[]> {
   for (const path of paths) {
-    const reader = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
     let part: string[] = [];
-    for await (const line of reader) {
+    for await (const line of textsOf(path)) {
       if (part.push(line) < PART_LINES) continue;
       yield parseLines(part);
       part = [];
     }
     yield parseLines(part);
   }
+}
+
+/** The lines of a file as they stand there. */
+export function textsOf(path: string): AsyncIterable<string> {
+  return createInterface({ input: createReadStream(path), crlfDelay: Infinity });
 }
 
 async function readTail(handle: FileHandle): Promise<{ size: number; tail: Buffer }> {
@@ -61,10 +65,11 @@ async function readTail(handle: FileHandle): Promise<{ size: number; tail: Buffe
 }
 
 function parseLines(lines: readonly string[]): AuditLine[] {
-  return lines.map(parse).filter((line) => line !== undefined);
+  return lines.map(parseLine).filter((line) => line !== undefined);
 }
 
-function parse(line: string): AuditLine | undefined {
+/** Reads a line; undefined when it is none. */
+export function parseLine(line: string): AuditLine | undefined {
   try {
     const { success, data } = auditLineSchema.safeParse(JSON.parse(line));
     return success ? data : undefined;

@@ -33,7 +33,9 @@ export const variables = z
       ),
     AUDIT_RETENTION_DAYS: integer(0, 36_500)
       .default(90)
-      .describe("Audit files of older days are deleted; 0 keeps all"),
+      .describe(
+        "Audit files of older days are deleted, but for the lines of what is parked; 0 keeps all",
+      ),
     AUDIT_SUBJECT: z
       .enum(["plain", "omitted"])
       .default("plain")

@@ -16,7 +16,7 @@ import { Ledger } from "./ledger.ts";
 import { createInternalServer } from "./internal-server.ts";
 import { createLoggerMetrics } from "./metrics.ts";
 import { createDecide } from "./parked-decision.ts";
-import { countParked } from "./parked-list.ts";
+import { countParked, isParked } from "./parked-list.ts";
 import { ParkedPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
@@ -52,7 +52,13 @@ runMain((host) => {
     for (const { eventId } of lines) events.add(eventId);
     ledger.add(lines);
   };
-  const store = new AuditLog({ ...config.audit, linesMax, seen, log });
+  const store = new AuditLog({
+    ...config.audit,
+    isParked: (delivery): boolean => isParked(ledger, delivery),
+    linesMax,
+    seen,
+    log,
+  });
   const ledger = new Ledger({ ...config.audit, lines: () => store.lines(), metrics, log });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const redaction = createRedaction(config.redaction);

@@ -52,6 +52,7 @@ const COUNT = `SELECT count(*) AS count ${PARKED}`;
 const IDS = `SELECT id ${PARKED}`;
 const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
   possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND (time, id) > (?4, ?5) ORDER BY time, id LIMIT ?6`;
+const ONE = "SELECT id FROM deliveries WHERE kind = 'email.parked' AND id = ?";
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 
 /** Where the list is kept, and what recipients end in there. */
@@ -83,6 +84,11 @@ export function selects(
   const found = () => ledger.rows(IDS, ...valuesOf(filter, ending)).map(({ id }) => String(id));
   const wanted = new Set(ids ?? found());
   return (delivery) => wanted.has(delivery);
+}
+
+/** Whether a delivery is parked. @throws {TransientError} LEDGER_BROKEN */
+export function isParked(ledger: Ledger, delivery: string): boolean {
+  return ledger.rows(ONE, delivery).length > 0;
 }
 
 /** How many are parked, by reason; none while the ledger is broken. */

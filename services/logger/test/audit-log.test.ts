@@ -12,7 +12,16 @@ import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import type { Open } from "../src/audit-file.ts";
-import { auditLog, eventsOf, filesOf, keepLog, line, temporaryDirectory } from "./support.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import {
+  auditLog,
+  EMAIL_ID,
+  eventsOf,
+  filesOf,
+  keepLog,
+  line,
+  temporaryDirectory,
+} from "./support.ts";
 
 const DAY_MS = 86_400_000;
 const NOON = Date.parse("2026-11-23T12:00:00Z");
@@ -284,6 +293,46 @@ describe("retention", () => {
     expect(filesOf(directory)).toHaveLength(2);
     await log.write([line(2)]);
 
+    await waitFor("the old ones are gone", () => eventsOf(directory).length === 1);
     expect(eventsOf(directory)).toEqual(["2"]);
+  });
+
+  it("keeps of them the lines of what is parked, until it no longer is or while nobody knows", async () => {
+    const directory = temporaryDirectory();
+    const { time, now } = clock();
+    const parked = new Set([`${EMAIL_ID}.0.0`, `${EMAIL_ID}.1.0`]);
+    let known = true;
+    const isParked = (delivery: string) => {
+      if (!known) throw new Error("The ledger is being built");
+      return parked.has(delivery);
+    };
+    const log = auditLog(directory, { now, retentionDays: 1, isParked });
+    const lines = [0, 1, 2].flatMap((index) =>
+      (["email.deferred", "email.parked"] as const).map((kind) => ({
+        ...line(`${kind} ${String(index)}`),
+        kind,
+        delivery: `${EMAIL_ID}.${String(index)}.0`,
+      })),
+    );
+    await log.write(lines);
+    /** What is left once a later day was begun, and its line is the only one of a day within the retention. */
+    const dayLater = async (event: string, left: string[]) => {
+      time.now += 2 * DAY_MS;
+      await log.open();
+      await log.write([line(event)]);
+      expect(eventsOf(directory)).toEqual([...left, event]);
+    };
+
+    known = false;
+    const all = lines.map(({ eventId }) => eventId);
+    await dayLater("1", all);
+    known = true;
+    await dayLater("2", ["email.parked 0", "email.parked 1"]);
+    parked.delete(`${EMAIL_ID}.0.0`);
+    await dayLater("3", ["email.parked 1"]);
+    await dayLater("4", ["email.parked 1"]);
+    parked.clear();
+    await dayLater("5", []);
+    expect(filesOf(directory)).toHaveLength(1);
   });
 });

@@ -1,13 +1,21 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
 import { describeEmail } from "../src/email-record.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
-import { countParked, listParked, selects } from "../src/parked-list.ts";
+import { countParked, isParked, listParked, selects } from "../src/parked-list.ts";
 import { oldestWaiting } from "../src/waiting.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
-import { auditLog, EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+import {
+  auditLog,
+  EMAIL_ID,
+  eventsOf,
+  filesOf,
+  keepLog,
+  temporaryDirectory,
+  testMetrics,
+} from "./support.ts";
 
 const DELIVERY = `${EMAIL_ID}.0.0`;
 
@@ -38,7 +46,11 @@ async function setUp(
 ) {
   const metrics = testMetrics(directory);
   const log = keepLog();
-  const audit = auditLog(directory, { seen: (lines) => ledger.add(lines), retentionDays });
+  const audit = auditLog(directory, {
+    seen: (lines) => ledger.add(lines),
+    isParked: (delivery) => isParked(ledger, delivery),
+    retentionDays,
+  });
   const ledger = new Ledger({
     directory,
     retentionDays,
@@ -149,6 +161,27 @@ describe("Ledger", () => {
 
     expect(ledger.answer(DELIVERY).last).toBeNull();
     expect(ledger.answer(parked).last).toBe("email.parked");
+  });
+
+  it("still lists what is parked when it is built anew after the retention", async () => {
+    const { directory, ledger, audit, write, whole } = await setUp(temporaryDirectory(), 1);
+    const other = `${EMAIL_ID}.1.0`;
+    await write(event("email.accepted", 0), event("email.parked", 1, { reason: "CRASHED" }));
+    await write(event("email.parked", 2, { delivery: other }));
+    await write(event("email.deleted", 3, { delivery: other }));
+    const list = () => listParked({ ledger, ending: String }, { limit: 10, cursor: "" });
+    const before = list();
+
+    const [name = ""] = filesOf(directory);
+    renameSync(join(directory, name), join(directory, "audit-2020-01-01.001.jsonl"));
+    await audit.open();
+    rmSync(join(directory, LEDGER_FILE));
+    expect(list).toThrow("being built");
+    await whole();
+
+    expect(eventsOf(directory)).toEqual(["email.parked.1"]);
+    expect(list()).toEqual(before);
+    expect(before.parked).toMatchObject([{ delivery: DELIVERY, reason: "CRASHED" }]);
   });
 });
 

@@ -61,6 +61,7 @@ export function auditLog(directory: string, options: Partial<AuditLogOptions> = 
     directory,
     fileMaxBytes: 1_000_000,
     retentionDays: 90,
+    isParked: () => false,
     seen: () => undefined,
     linesMax: 10_000,
     log: keepLog(),
