@@ -46,7 +46,10 @@ export const ADD = [
     FROM events WHERE delivery = ?1 ->> 'delivery' ORDER BY ${RANK} DESC, time DESC LIMIT 1`,
 ];
 
-/** Forgets some of what was accepted before ?1, at most ?2 rows. What is parked rests until a person decides. */
+/**
+ * Forgets some of what was accepted before ?1 and last heard of before ?3, at most ?2 rows: a replay of old mail is asked
+ * about like any other. What is parked rests until a person decides.
+ */
 export const EXPIRE = [
   forget("emails", "id < ?1"),
   forget("events", "delivery < ?1"),
@@ -57,5 +60,5 @@ export const EXPIRE = [
 export const LAST_EVENT = "SELECT kind, possible_duplicate FROM deliveries WHERE id = ?";
 
 function forget(table: string, which: string): string {
-  return `DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE ${which} LIMIT ?2)`;
+  return `DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE ${which} AND time < ?3 LIMIT ?2)`;
 }

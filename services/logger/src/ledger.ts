@@ -167,8 +167,9 @@ export class Ledger implements Component {
     this.#database?.exec("BEGIN IMMEDIATE");
     for (const line of lines) for (const sql of ADD) this.#run(sql).run(JSON.stringify(line));
     const { retentionDays } = this.#options;
-    const oldest = retentionDays === 0 ? "" : oldestId(Date.now() - retentionDays * DAY_MS);
-    for (const sql of EXPIRE) this.#run(sql).run(oldest, lines.length);
+    const oldest = retentionDays === 0 ? 0 : Date.now() - retentionDays * DAY_MS;
+    const expired = [oldestId(oldest), lines.length, new Date(oldest).toISOString()];
+    for (const sql of EXPIRE) this.#run(sql).run(...expired);
     this.#database?.exec("COMMIT");
   }
 

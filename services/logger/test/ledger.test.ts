@@ -10,6 +10,7 @@ import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,
   EMAIL_ID,
+  EMAIL_TIME,
   eventsOf,
   filesOf,
   keepLog,
@@ -155,12 +156,31 @@ describe("Ledger", () => {
   it("forgets what is older than the retention, but not what is parked", async () => {
     const { ledger } = await setUp(temporaryDirectory(), 1);
     const parked = `${EMAIL_ID}.1.0`;
+    const time = EMAIL_TIME;
 
-    ledger.add([event("email.sent", 0), event("email.parked", 0, { delivery: parked })]);
-    ledger.add([event("email.deferred", 1, { delivery: `${EMAIL_ID}.2.0` })]);
+    ledger.add([
+      event("email.sent", 0, { time }),
+      event("email.parked", 0, { time, delivery: parked }),
+    ]);
+    ledger.add([event("email.deferred", 1, { time, delivery: `${EMAIL_ID}.2.0` })]);
 
     expect(ledger.answer(DELIVERY).last).toBeNull();
     expect(ledger.answer(parked).last).toBe("email.parked");
+  });
+
+  it("remembers the replay of what was parked before the retention", async () => {
+    const { ledger } = await setUp(temporaryDirectory(), 1);
+    const [replay, time] = [`${EMAIL_ID}.0.1`, new Date().toISOString()];
+    ledger.add([event("email.parked", 0, { time: EMAIL_TIME })]);
+
+    ledger.add([
+      event("email.replayed", 1, { time }),
+      event("email.accepted", 2, { time, delivery: replay }),
+    ]);
+    ledger.add([event("email.sent", 3, { time, delivery: replay })]);
+
+    expect(ledger.answer(DELIVERY).last).toBe("email.replayed");
+    expect(ledger.answer(replay).last).toBe("email.sent");
   });
 
   it("still lists what is parked when it is built anew after the retention", async () => {
