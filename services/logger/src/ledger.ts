@@ -1,21 +1,19 @@
-import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { SQLInputValue } from "node:sqlite";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { describe, TransientError, type Check, type Component, type Log } from "@posthorn/chassis";
 import type { Answer } from "@posthorn/contract";
 import type { AuditLine } from "./audit-line.ts";
-import { ADD, EXPIRE, LAST_EVENT, SCHEMA, SCHEMA_VERSION } from "./ledger-schema.ts";
+import { LedgerFile } from "./ledger-file.ts";
+import { ADD, EXPIRE, LAST_EVENT, SCHEMA_VERSION } from "./ledger-schema.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 
 /** The ledger's file in the audit log's directory. */
 export const LEDGER_FILE = "ledger.sqlite";
 
-const MAGIC = "SQLite format 3\0";
 const DAY_MS = 86_400_000;
 const RETRY_MS = 5_000;
-/** SQLite's result codes 8, READONLY, and 13, FULL, as the system's own. */
-const DISK_TROUBLES: Readonly<Record<number, string>> = { 8: "EROFS", 13: "ENOSPC" };
 
 /** Options of {@link Ledger}. */
 export interface LedgerOptions {
@@ -37,9 +35,7 @@ export class Ledger implements Component {
   readonly #options: LedgerOptions;
   readonly #path: string;
   readonly #ending = new AbortController();
-  #database: DatabaseSync | undefined;
-  #statements = new Map<string, StatementSync>();
-  #inode = 0;
+  #file: LedgerFile | undefined;
   #whole = false;
   #building: Promise<void> | undefined;
 
@@ -54,9 +50,9 @@ export class Ledger implements Component {
 
   start(): void {
     try {
-      this.#open();
-      const { user_version: version } = this.#run("PRAGMA user_version").get() ?? {};
-      if (version === SCHEMA_VERSION) this.#setWhole(true);
+      this.#file = new LedgerFile(this.#path);
+      const [version] = this.#file.rows("PRAGMA user_version");
+      if (version?.["user_version"] === SCHEMA_VERSION) this.#setWhole(true);
       else this.rebuild();
     } catch (error) {
       this.#broke(error);
@@ -71,13 +67,13 @@ export class Ledger implements Component {
 
   /**
    * Takes lines that stand in the audit log, in any order and however often.
-   * @throws {Error} ENOSPC, EROFS: nothing is wrong with the ledger, its disk must be waited for
+   * @throws {TransientError} ENOSPC, EROFS: nothing is wrong with the ledger, its disk must be waited for
    */
   add(lines: readonly AuditLine[]): void {
     try {
-      if (this.#database) this.#insert(lines);
+      this.#file?.run(this.#toAdd(lines));
     } catch (error) {
-      this.#throwIfOfDisk(error);
+      if (error instanceof TransientError) throw error;
       this.#broke(error);
     }
   }
@@ -113,8 +109,8 @@ export class Ledger implements Component {
 
   #select(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
     try {
-      this.#assertIntact();
-      return this.#run(sql).all(...values);
+      if (!this.#file) throw new Error("the ledger is closed");
+      return this.#file.rows(sql, ...values);
     } catch (error) {
       this.#broke(error);
       throw broken(error);
@@ -137,73 +133,33 @@ export class Ledger implements Component {
     const { lines, log } = this.#options;
     this.#close();
     for (const suffix of ["", "-wal", "-shm"]) rmSync(this.#path + suffix, { force: true });
-    this.#open();
+    const file = (this.#file = new LedgerFile(this.#path));
     let count = 0;
     for await (const some of lines()) {
       if (this.#ending.signal.aborted) return;
-      this.#insert(some);
+      file.run(this.#toAdd(some));
       count += some.length;
       await nextTurn();
     }
-    this.#run(`PRAGMA user_version = ${SCHEMA_VERSION}`).get();
+    file.rows(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     this.#setWhole(true);
     log.info("ledger built from the audit log", { lines: count });
   }
 
-  #open(): void {
-    this.#database = new DatabaseSync(this.#path);
-    this.#database.exec(SCHEMA);
-    this.#inode = this.#assertSqlite();
-  }
-
   #close(): void {
-    this.#statements.clear();
-    this.#database?.close();
-    this.#database = undefined;
+    this.#file?.close();
+    this.#file = undefined;
   }
 
-  #insert(lines: readonly AuditLine[]): void {
-    this.#assertIntact();
-    this.#database?.exec("BEGIN IMMEDIATE");
-    for (const line of lines) for (const sql of ADD) this.#run(sql).run(JSON.stringify(line));
+  /** The statements by which lines are added, and as much of what is too old is forgotten. */
+  #toAdd(lines: readonly AuditLine[]) {
     const { retentionDays } = this.#options;
     const oldest = retentionDays === 0 ? 0 : Date.now() - retentionDays * DAY_MS;
-    const expired = [oldestId(oldest), lines.length, new Date(oldest).toISOString()];
-    for (const sql of EXPIRE) this.#run(sql).run(...expired);
-    this.#database?.exec("COMMIT");
-  }
-
-  #run(sql: string): StatementSync {
-    const known = this.#statements.get(sql);
-    if (known) return known;
-    if (!this.#database) throw new Error("the ledger is closed");
-    const statement = this.#database.prepare(sql);
-    this.#statements.set(sql, statement);
-    return statement;
-  }
-
-  /** n.b. SQLite goes on with a file that was deleted, and with its cache of one that was overwritten. */
-  #assertIntact(): void {
-    if (this.#assertSqlite() !== this.#inode) throw new Error("the file was replaced");
-  }
-
-  #assertSqlite(): number {
-    const file = openSync(this.#path, "r");
-    try {
-      const magic = Buffer.alloc(MAGIC.length);
-      readSync(file, magic, 0, MAGIC.length, 0);
-      if (magic.toString("latin1") !== MAGIC) throw new Error("the file is no database");
-      return fstatSync(file).ino;
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  #throwIfOfDisk(cause: unknown): void {
-    const code = DISK_TROUBLES[(cause as { errcode?: number }).errcode ?? 0];
-    if (!code) return;
-    if (this.#database?.isTransaction) this.#database.exec("ROLLBACK");
-    throw Object.assign(new Error("The ledger cannot be written", { cause }), { code });
+    const expired = [oldestId(oldest), lines.length, new Date(oldest).toISOString()] as const;
+    return [
+      ...lines.map(toText).flatMap((line) => ADD.map((sql) => [sql, line] as const)),
+      ...EXPIRE.map((sql) => [sql, ...expired] as const),
+    ];
   }
 
   #broke(error: unknown): void {
@@ -215,6 +171,10 @@ export class Ledger implements Component {
     this.#whole = whole;
     this.#options.metrics.ledgerBroken.set(whole ? 0 : 1);
   }
+}
+
+function toText(line: AuditLine): string {
+  return JSON.stringify(line);
 }
 
 function broken(cause?: unknown): TransientError {
