@@ -7,6 +7,8 @@ const ID = "019ab000-0000-7000-8000-000000000001";
 const TO = "n0-0@well.example";
 /** A session that went on with another mail. */
 const OPEN = { by: "one", begun: Infinity };
+/** A session that took no other mail. */
+const LAST = { by: "one", begun: 900 };
 const KILLED = { emailer: "one", killed: true, time: 1_500 };
 const CUT_OFF = { ...KILLED, killed: false };
 
@@ -23,10 +25,14 @@ function line(kind: string, time = 0, possibleDuplicate = false): Line {
   return { kind: `email.${kind}`, delivery: `${ID}.0.0`, time, possibleDuplicate };
 }
 
+function confirmed(time: number) {
+  return { delivery: `${ID}.0.0`, time };
+}
+
 function balanceOf(evidence: Partial<Evidence>) {
   return balance({
     ...{ sent: [sent("accepted", TO)], takes: [], refused: new Set(), lines: [] },
-    ...{ parked: [], deaths: [], ...evidence },
+    ...{ parked: [], confirmed: [], deaths: [], ...evidence },
   });
 }
 
@@ -69,22 +75,30 @@ describe("the books' mails that were taken twice", () => {
   const byOther = take(2_000, { by: "two", begun: Infinity });
 
   it.each<[string, Partial<Evidence>]>([
-    ["its emailer was killed before it was recorded", { deaths: [KILLED] }],
+    ["its emailer was killed before that was confirmed", { deaths: [KILLED] }],
     [
-      "the relay's connection ended before the 250 got through",
-      { takes: [take(1_000, { by: "one", begun: 900, ended: 1_001 }), take(2_000)] },
+      "its emailer was killed, which also ended its connections, and started again",
+      { deaths: [KILLED, CUT_OFF] },
+    ],
+    [
+      "the relay's connection was broken off before the 250 got through",
+      { takes: [take(1_000, { ...LAST, brokenOff: 1_001 }), take(2_000)] },
     ],
     [
       "its emailer lost the broker, and the other one was the faster",
       {
         takes: [take(1_450, { by: "two", begun: Infinity }), { ...take(1_600), begun: 1_300 }],
         deaths: [{ ...CUT_OFF, time: 1_320 }],
-        lines: [line("sent", 1_460, true)],
+        confirmed: [confirmed(1_460)],
       },
     ],
     [
       "its emailer lost the broker, which handed it to another one",
-      { takes: [take(1_000), byOther], deaths: [CUT_OFF], lines: [line("sent", 1_010), flagged] },
+      { takes: [take(1_000), byOther], deaths: [CUT_OFF] },
+    ],
+    [
+      "it was confirmed only after its emailer had lost the broker",
+      { takes: [take(1_000), byOther], deaths: [CUT_OFF], confirmed: [confirmed(1_510)] },
     ],
   ])("are inside the window after %s", (_, evidence) => {
     const { twiceInside, twiceOutside } = balanceOf({
@@ -105,15 +119,39 @@ describe("the books' mails that were taken twice", () => {
         ],
       },
     ],
+    [
+      "the emailer was killed while the second was under way",
+      { deaths: [{ ...KILLED, time: 1_950 }] },
+    ],
     ["another emailer was killed", { deaths: [{ ...KILLED, emailer: "two" }] }],
     [
-      "the first was recorded before the second",
-      { deaths: [KILLED], lines: [line("sent", 1_010)] },
+      "the first was confirmed, its emailer killed, and the guard not heeded",
+      { deaths: [KILLED, CUT_OFF], confirmed: [confirmed(1_010)] },
+    ],
+    [
+      "the first was confirmed, its emailer killed, and the guard not heeded by another one",
+      {
+        takes: [take(1_000), byOther],
+        deaths: [KILLED, CUT_OFF],
+        confirmed: [confirmed(1_010)],
+      },
+    ],
+    [
+      "the first was confirmed, its emailer lost the broker, and the guard was not heeded",
+      { takes: [take(1_000), byOther], deaths: [CUT_OFF], confirmed: [confirmed(1_010)] },
     ],
     ["its emailer lost the broker, and sent it again itself", { deaths: [CUT_OFF] }],
     [
       "the relay's connection went on after the first",
-      { takes: [take(1_000, { by: "one", begun: 1_100, ended: 1_200 }), take(2_000)] },
+      { takes: [take(1_000, { by: "one", begun: 1_100, brokenOff: 1_200 }), take(2_000)] },
+    ],
+    ["its emailer closed the relay's connection", { takes: [take(1_000, LAST), take(2_000)] }],
+    [
+      "the relay's connection was broken off after the first was confirmed",
+      {
+        takes: [take(1_000, { ...LAST, brokenOff: 1_400 }), take(2_000)],
+        confirmed: [confirmed(1_010)],
+      },
     ],
   ])("are outside the window when %s", (_, evidence) => {
     const { twiceInside, twiceOutside } = balanceOf({

@@ -17,6 +17,12 @@ export interface Death {
   time: number;
 }
 
+/** That the broker confirmed the outcome `sent` of a delivery, as it came by on its way to the emailer. */
+export interface Confirmed {
+  delivery: string;
+  time: number;
+}
+
 /** What was seen from outside, and what the system itself says. */
 export interface Evidence {
   /** By number. */
@@ -27,6 +33,7 @@ export interface Evidence {
   lines: readonly Line[];
   /** Delivery ids of the messages that rest in the queue of the parked. */
   parked: readonly string[];
+  confirmed: readonly Confirmed[];
   deaths: readonly Death[];
 }
 
@@ -107,42 +114,37 @@ function endOf({ taken, refused, parked, kinds }: Fate): "sent" | "failed" | "pa
 function judgeRepeats(
   takes: ReadonlyMap<string, readonly Take[]>,
   lines: ReadonlyMap<string, readonly Line[]>,
-  { deaths }: Evidence,
+  { confirmed, deaths }: Evidence,
   sums: Sums,
 ): void {
+  const confirms = Map.groupBy(confirmed, ({ delivery }) => delivery);
   for (const [recipient, taken] of takes) {
     if (taken.length < 2) continue;
     // n.b. who began later may have been taken sooner.
     const all = taken.toSorted((one, other) => one.begun - other.begun);
     const delivery = `${all[0]?.emailId ?? ""}.${indexOf(recipient)}.0`;
-    const ofIt = lines.get(delivery) ?? [];
+    const known = Math.min(...(confirms.get(delivery) ?? []).map(({ time }) => time));
     const pairs = all.slice(1).map((later, index) => [all[index] ?? later, later] as const);
-    const inside = pairs.every(([first, later]) => isInside(first, later, ofIt, deaths));
+    const inside = pairs.every(([first, later]) => isInside(first, later, known, deaths));
     (inside ? sums.twiceInside : sums.twiceOutside).push(delivery);
-    if (!ofIt.some(({ possibleDuplicate }) => possibleDuplicate))
+    if (!lines.get(delivery)?.some(({ possibleDuplicate }) => possibleDuplicate))
       sums.twiceUnflagged.push(delivery);
   }
 }
 
 /**
- * Whether a mail could not but be sent again: before the relay's 250 got through to the emailer, their connection ended;
- * or before it was recorded, the emailer died; or lost its connection to the broker, which handed the mail to another one.
+ * Whether a mail could not but be sent again. Something ended between the two, while `sent` was not confirmed yet: the
+ * connection to the relay, and no other mail on it shows that the 250 got through; the emailer; or its connection to the
+ * broker, which handed the mail to another one. `known`: when `sent` was confirmed.
  */
-function isInside(
-  first: Take,
-  later: Take,
-  lines: readonly Line[],
-  deaths: readonly Death[],
-): boolean {
-  const { by, begun, ended = Infinity } = first.session;
-  if (begun <= first.begun && ended <= later.time) return true;
-  const isKnown = lines.some(
-    ({ kind, time }) => kind === "email.sent" && time >= first.time && time < later.time,
+function isInside(first: Take, later: Take, known: number, deaths: readonly Death[]): boolean {
+  const { by, begun, brokenOff = Infinity } = first.session;
+  const explains = (time: number) => time >= first.begun && time <= later.begun && time <= known;
+  if (begun <= first.begun && explains(brokenOff)) return true;
+  return deaths.some(
+    ({ emailer, killed, time }) =>
+      emailer === by && explains(time) && (killed || later.session.by !== by),
   );
-  return deaths.some(({ emailer, killed, time }) => {
-    if (emailer !== by || time < first.begun || time > later.time) return false;
-    return killed ? !isKnown : later.session.by !== by;
-  });
 }
 
 function judgeRefused({ sent, takes }: Evidence, sums: Sums): void {

@@ -9,7 +9,7 @@ export function histories({ lost, unrecorded, ...sums }: Sums, evidence: Evidenc
   return [...examples].map((delivery) => history(delivery, evidence)).join("\n");
 }
 
-function history(delivery: string, { takes, lines, deaths }: Evidence): string {
+function history(delivery: string, { takes, lines, confirmed, deaths }: Evidence): string {
   const [id, recipient] = delivery.split(".");
   const taken = takes.filter(
     (take) => take.emailId === id && take.recipient.includes(`-${recipient ?? ""}@`),
@@ -24,6 +24,9 @@ function history(delivery: string, { takes, lines, deaths }: Evidence): string {
       time,
       text: possibleDuplicate ? `${kind}, flagged` : kind,
     })),
+    ...confirmed
+      .filter((each) => each.delivery === delivery)
+      .map(({ time }) => ({ time, text: "the broker confirmed sent" })),
   ];
   const first = Math.min(...events.map(({ time }) => time));
   const last = Math.max(...events.map(({ time }) => time));
@@ -37,9 +40,12 @@ function history(delivery: string, { takes, lines, deaths }: Evidence): string {
   return [`  ${delivery}`, ...told].join("\n");
 }
 
-function afterwards(time: number, { begun, ended }: Evidence["takes"][number]["session"]): string {
+function afterwards(
+  time: number,
+  { begun, brokenOff }: Evidence["takes"][number]["session"],
+): string {
   if (begun > time) return "and its connection went on";
-  return ended === undefined
+  return brokenOff === undefined
     ? "the last on its connection"
-    : `its connection ended ${ended - time} ms later`;
+    : `its connection was broken off ${brokenOff - time} ms later`;
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AmqpMeter } from "./amqp-meter.ts";
+import type { Confirmed } from "./books.ts";
 
 /** How a slow network treats what passes: each piece waits so long. */
 const SLOW_MS = 60;
@@ -24,6 +25,7 @@ export class Link {
   readonly name: string;
   /** When connections over it ended, in milliseconds since the epoch. */
   readonly ends: number[] = [];
+  readonly confirmed: Confirmed[] = [];
   readonly #server: Server;
   readonly #targetPort: number;
   readonly #isAmqp: boolean;
@@ -32,7 +34,7 @@ export class Link {
   #flow: () => void = () => undefined;
   #slow = false;
 
-  /** `isAmqp`: count what is in flight. */
+  /** `isAmqp`: count what is in flight, and note what is confirmed. */
   constructor(name: string, targetPort: number, isAmqp: boolean) {
     this.name = name;
     this.#targetPort = targetPort;
@@ -86,7 +88,7 @@ export class Link {
 
   #join(client: Socket): void {
     const upstream = connect({ port: this.#targetPort, host: "127.0.0.1", noDelay: true });
-    const meter = this.#isAmqp ? new AmqpMeter() : undefined;
+    const meter = this.#isAmqp ? new AmqpMeter(this.#note) : undefined;
     const connection = { sockets: [client, upstream], meter };
     this.#connections.add(connection);
     const end = () => {
@@ -98,6 +100,10 @@ export class Link {
     void this.#pump(client, upstream, meter?.fromClient);
     void this.#pump(upstream, client, meter?.fromBroker);
   }
+
+  readonly #note = (delivery: string) => {
+    this.confirmed.push({ delivery, time: Date.now() });
+  };
 
   async #pump(source: Socket, sink: Socket, meter?: (chunk: Buffer) => void): Promise<void> {
     try {

@@ -34,8 +34,8 @@ export interface Take {
 export interface Session {
   /** The name that its client gave in EHLO. */
   by: string;
-  /** When it was over. */
-  ended?: number;
+  /** When the relay or the network broke it off; a client that leaves of itself has its answers. */
+  brokenOff?: number;
   /** When it last began a mail: one before that got its 250 through. */
   begun: number;
 }
@@ -54,6 +54,7 @@ export class ChaosRelay {
   readonly #random: Random;
   readonly #server: SMTPServer;
   readonly #sockets = new Map<number, Socket>();
+  readonly #brokenOff = new WeakSet<Socket>();
   readonly #sessions = new WeakMap<SMTPServerSession, Session>();
 
   constructor(password: string, random: Random) {
@@ -118,10 +119,6 @@ export class ChaosRelay {
           () => done(reply(451, "broken off")),
         );
       },
-      onClose: (session) => {
-        const known = this.#sessions.get(session);
-        if (known) known.ended = Date.now();
-      },
     });
     server.on("error", () => undefined);
     return server;
@@ -156,7 +153,7 @@ export class ChaosRelay {
     const loses = drops && this.#random.chance(0.5);
     if (this.mood === "refusing" && this.#random.chance(0.3)) return reply(451, "4.3.0 not now");
     if (!loses) this.#log(raw, session);
-    if (drops) this.#sockets.get(session.remotePort)?.resetAndDestroy();
+    if (drops) this.#breakOff(this.#sockets.get(session.remotePort));
     return undefined;
   }
 
@@ -171,10 +168,15 @@ export class ChaosRelay {
   }
 
   #sessionOf(session: SMTPServerSession): Session {
-    const by = session.hostNameAppearsAs || "";
-    const known = this.#sessions.get(session) ?? { by, begun: 0 };
-    this.#sessions.set(session, known);
-    return known;
+    const known = this.#sessions.get(session);
+    if (known) return known;
+    const first: Session = { by: session.hostNameAppearsAs || "", begun: 0 };
+    this.#sessions.set(session, first);
+    const socket = this.#sockets.get(session.remotePort);
+    socket?.once("close", (hadError) => {
+      if (hadError || this.#brokenOff.has(socket)) first.brokenOff = Date.now();
+    });
+    return first;
   }
 
   async #wait(): Promise<void> {
@@ -182,7 +184,12 @@ export class ChaosRelay {
   }
 
   #breakAll(): void {
-    for (const socket of this.#sockets.values()) socket.resetAndDestroy();
+    for (const socket of this.#sockets.values()) this.#breakOff(socket);
+  }
+
+  #breakOff(socket?: Socket): void {
+    if (socket) this.#brokenOff.add(socket);
+    socket?.resetAndDestroy();
   }
 }
 

@@ -153,6 +153,7 @@ async function collect() {
     refused: relay.refused,
     lines: system.auditLines(),
     parked: await system.parked(),
+    confirmed: system.confirmed(),
     deaths: system.deaths(),
   };
   const sums = balance(evidence);

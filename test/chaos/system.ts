@@ -6,7 +6,7 @@ import type { Random } from "../support/random.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import type { AuditLine } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
-import type { Death, Line } from "./books.ts";
+import type { Confirmed, Death, Line } from "./books.ts";
 import { Link } from "./link.ts";
 import { ChaosRelay } from "./relay.ts";
 import { Service } from "./service.ts";
@@ -122,6 +122,11 @@ export class ChaosSystem {
         ...this.link(`${emailer}-broker`).ends.map((time) => ({ emailer, killed: false, time })),
       ];
     });
+  }
+
+  /** The outcomes `sent` that the broker confirmed. */
+  confirmed(): Confirmed[] {
+    return EMAILERS.flatMap((emailer) => this.link(`${emailer}-broker`).confirmed);
   }
 
   link(name: string): Link {
