@@ -10,7 +10,7 @@ import { Load } from "./load.ts";
 import { readOptions } from "./options.ts";
 import { Pulse } from "./pulse.ts";
 import { countKills, describeStrike, KILLS_WANTED, summarize, type Struck } from "./report.ts";
-import { breakCopy, copySources } from "./sabotage.ts";
+import { breakCopy, copySources, judgeSabotage } from "./sabotage.ts";
 import { createSchedule } from "./schedule.ts";
 import { ChaosSystem, EMAILERS, PROCESSES } from "./system.ts";
 
@@ -79,19 +79,17 @@ const stuck = await drain();
 const { stories, ...findings } = await collect();
 const stoodStillMs = pulse.stoodStillSince(began);
 const brief = seconds !== undefined;
-const { text, status } = summarize({ ...findings, struck, stuck, stoodStillMs, brief });
-console.log(text);
+const summary = summarize({ ...findings, struck, stuck, stoodStillMs, brief });
+console.log(summary.text);
 if (stories !== "") console.log(stories);
-keepsLogs = status === 1 && !sabotage;
+keepsLogs = summary.status === 1 && !sabotage;
 if (keepsLogs) console.log(`What the services printed is in ${directory}.`);
-if (sabotage)
-  console.log(
-    `The system was broken on purpose (${sabotage}), and that was ${status === 1 ? "caught" : "NOT CAUGHT"}.`,
-  );
+const caught = sabotage && judgeSabotage(sabotage, findings.sums);
+if (caught) console.log(caught.text);
 await system.stop();
 load.close();
 pulse.stop();
-process.exit(status);
+process.exit((caught ?? summary).status);
 
 function isOver(): boolean {
   if (seconds !== undefined) return Date.now() - began > seconds * 1_000;

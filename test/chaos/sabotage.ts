@@ -8,12 +8,18 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { Sums } from "./books.ts";
 
 interface Edit {
   file: string;
   from: string;
   to: string;
+  /** The sum that it must show in: a run that is broken in another way has not caught it. */
+  caughtBy: "lost" | "unrecorded" | "twiceOutside";
 }
+
+const EXIT_CAUGHT = 1;
+const EXIT_NOT_CAUGHT = 2;
 
 /** Ways to break the promise, each a small edit of the sources: a harness that cannot fail proves nothing. */
 export const SABOTAGES = {
@@ -25,6 +31,7 @@ export const SABOTAGES = {
     });`,
     to: `    void publish(toPublication(id, email, request.get("traceparent"))).catch(() => undefined);
     void toProblem;`,
+    caughtBy: "lost",
   },
   /** The broker forgets a delivery before a relay has taken it. */
   "ack-before-250": {
@@ -32,6 +39,7 @@ export const SABOTAGES = {
     from: "    return settlement.catch(leaveIfAborted);",
     to: `    void settlement.catch(leaveIfAborted).catch(() => undefined);
     return Promise.resolve("ack");`,
+    caughtBy: "lost",
   },
   /** The broker forgets an event before it stands in the audit log. */
   "ack-before-sync": {
@@ -39,6 +47,7 @@ export const SABOTAGES = {
     from: "      append(info[LINE], info[STANDS]);",
     to: `      append(info[LINE], () => undefined);
       info[STANDS]();`,
+    caughtBy: "unrecorded",
   },
   /** A retry is a copy that is published beside an acknowledgement, instead of one step inside the broker. */
   "requeue-by-copy": {
@@ -51,11 +60,28 @@ export const SABOTAGES = {
       void publisher.publishUntilConfirmed(copy).catch(() => undefined);
     }
     return "ack";`,
+    caughtBy: "lost",
+  },
+  /** What the record already has as sent is sent again. */
+  "ignore-guard": {
+    file: "services/emailer/src/handle-delivery.ts",
+    from: "  if (answer && !OPEN.includes(answer.last)) {",
+    to: `  if (answer && answer.last !== "email.sent" && !OPEN.includes(answer.last)) {`,
+    caughtBy: "twiceOutside",
   },
 } as const satisfies Record<string, Edit>;
 
 /** The name of one of {@link SABOTAGES}. */
 export type Sabotage = keyof typeof SABOTAGES;
+
+/** Says whether a sabotage was caught, and the exit status that goes with it. */
+export function judgeSabotage(sabotage: Sabotage, sums: Sums): { text: string; status: number } {
+  const { caughtBy } = SABOTAGES[sabotage];
+  const isCaught = sums[caughtBy].length > 0;
+  const said = isCaught ? `caught by ${caughtBy}` : `NOT CAUGHT: ${caughtBy} is 0`;
+  const text = `The system was broken on purpose (${sabotage}), and that was ${said}.`;
+  return { text, status: isCaught ? EXIT_CAUGHT : EXIT_NOT_CAUGHT };
+}
 
 /** Copies the services and packages under `root` to a directory, from which they run as the originals do. */
 export function copySources(root: string, directory: string): void {
