@@ -102,7 +102,7 @@ describe("classify", () => {
       const command = pick(["MAIL FROM", "RCPT TO", "DATA"]);
       const refused = command === "MAIL FROM" ? "sender-refused" : "failed";
       const fault = { code: "EENVELOPE", command, responseCode, begun: true, bodyRead: false };
-      const verdict = /^5/.test(String(responseCode)) ? refused : "deferred";
+      const verdict = String(responseCode).startsWith("5") ? refused : "deferred";
       expect([responseCode, command, classify(fault)]).toEqual([responseCode, command, verdict]);
     }
   });
