@@ -1,23 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, inTime, TransientError, type Log, type Publisher } from "@posthorn/chassis";
-import {
-  crashesOf,
-  newEmailId,
-  OUTCOMES_EXCHANGE,
-  PARKED_PASS_QUEUE,
-  PARKED_QUEUE,
-  QUERY_KEY,
-  QUERY_TYPE,
-  REPLY_QUEUE,
-} from "@posthorn/contract";
+import { codeOf, TransientError, type Log, type Publisher } from "@posthorn/chassis";
+import { crashesOf, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@posthorn/contract";
 import type { Action, Decide, Parked, Verdict } from "./parked-decision.ts";
+import { recorded } from "./recorded.ts";
 
 const PREFETCH = 100;
 const LOOK_MS = 100;
 /** What was counted and has not come for so long was taken by somebody else. */
 const IDLE_MS = 3_000;
-/** A query whose answer is late is asked again. */
-const AGAIN_MS = 5_000;
 /** A message that a pass rejected is seen in one queue or the other at least every so many looks. */
 const STEADY_LOOKS = 5;
 const LOOKS_MAX = 100;
@@ -192,18 +182,4 @@ class Pass {
     this.#lost.abort(reason);
     this.#counted.resolve(undefined);
   }
-}
-
-/** Resolves when the record has everything that was published so far: a query of our own was answered. */
-async function recorded(channel: Channel, lost: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const answer = () => resolve(undefined);
-  const { consumerTag } = await channel.consume(REPLY_QUEUE, answer, { noAck: true });
-  const query = Buffer.from(JSON.stringify({ delivery: `${newEmailId()}.0.0` }));
-  const properties = { type: QUERY_TYPE, replyTo: REPLY_QUEUE, persistent: true };
-  do {
-    lost.throwIfAborted();
-    channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
-  } while (!(await inTime(AGAIN_MS, promise, lost)));
-  await channel.cancel(consumerTag);
 }
