@@ -22,6 +22,8 @@ export const querySchema = z.object({
   delivery: deliveryIdSchema.describe("Whose"),
   attempt: z.number().int().min(1).optional().describe("Which attempt is about to be made"),
   asker: z.string().max(64).optional().describe("Who is about to make it"),
+  marked: z.boolean().optional().describe("Of a copy that was published again, unconfirmed before"),
+  again: z.boolean().optional().describe("Somebody died or lost the connection with this copy"),
 });
 
 /** A query. */
@@ -33,7 +35,7 @@ export const answerSchema = z.object({
   whole: z.boolean().describe("False while the ledger is broken or being rebuilt"),
   last: z.enum(EVENT_KINDS).nullable().describe("What became of it so far; null: nothing is known"),
   possibleDuplicate: z.boolean().describe("A relay may have taken it before"),
-  twin: z.boolean().optional().describe("Another asker is about to make the same attempt"),
+  twin: z.boolean().optional().describe("Another copy of it may be in other hands"),
 });
 
 /** An answer. */

@@ -174,26 +174,19 @@ async function settleDoubt(attempt: Attempt, options: Context): Promise<Settleme
     metrics.suppressed.inc();
     return "ack";
   }
-  if (answer && mayHaveTwin(attempt, answer)) return "reject";
+  if (answer?.twin) return "reject";
   attempt.possibleDuplicate ||= !answer?.whole || answer.possibleDuplicate;
   return undefined;
 }
 
 /** n.b. the emailer that had it may still be talking to the relay: only its connection to the broker may be lost. */
 async function askTwice(
-  { id, number, crashes, delivery: { signal } }: Attempt,
+  { id, number, crashes, isMarked, delivery: { signal } }: Attempt,
   { ask }: Context,
 ): Promise<Answer | undefined> {
-  const query = { delivery: formatDeliveryId(id), attempt: number };
+  const copy = { marked: isMarked, again: crashes > 0 };
+  const query = { delivery: formatDeliveryId(id), attempt: number, ...copy };
   const answer = await ask(query, signal);
-  if (!answer || crashes !== 1 || !OPEN.includes(answer.last)) return answer;
+  if (!answer || answer.twin || crashes !== 1 || !OPEN.includes(answer.last)) return answer;
   return ask(query, signal, HEARSAY_MS);
-}
-
-/**
- * Whether a copy of it may be in another emailer's hands at this moment; a rung later it is known what became of that.
- * A broker that dies while it moves a message down the ladder may move it again.
- */
-function mayHaveTwin({ number, crashes, isMarked }: Attempt, { twin }: Answer): boolean {
-  return (twin === true && crashes === 0) || (number === 1 && isMarked);
 }

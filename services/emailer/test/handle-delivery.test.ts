@@ -2,7 +2,7 @@ import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Log, Publication, Publisher } from "@posthorn/chassis";
-import type { Answer, Outcome } from "@posthorn/contract";
+import type { Answer, Outcome, Query } from "@posthorn/contract";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
@@ -33,7 +33,7 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
   const published: Publication[] = [];
   const sent: string[] = [];
   const recorded: unknown[] = [];
-  const asked: string[] = [];
+  const asked: Query[] = [];
   const silent = () => undefined;
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent };
   const publisher: Pick<Publisher, "publishUntilConfirmed"> = {
@@ -51,8 +51,9 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
     onAmbiguous: "retry",
     sender: { from: "news@example.com", envelopeFrom: "bounces@example.com" },
     publisher,
-    ask: ({ delivery }) => {
-      asked.push(delivery);
+    ask: (query) => {
+      const { delivery } = query;
+      asked.push(query);
       const answer = { delivery, whole: true, possibleDuplicate: false };
       const next = Array.isArray(known) ? known.shift() : known;
       return Promise.resolve(next && { ...answer, ...next });
@@ -156,9 +157,10 @@ describe("the guard", () => {
   };
 
   it("lets a marked delivery go a rung down while its twin may be in other hands", async () => {
-    const { handle, sent, recorded } = setUp({ last: "email.accepted" });
+    const { handle, sent, recorded, asked } = setUp({ last: "email.accepted", twin: true });
 
     expect(await handle(marked())).toBe("reject");
+    expect(asked).toMatchObject([{ attempt: 1, marked: true, again: false }]);
     expect(sent).toEqual([]);
     expect(recorded).toEqual([]);
   });
@@ -189,13 +191,14 @@ describe("the guard", () => {
     expect(sent).toEqual([]);
   });
 
-  it("sends what its emailer died with after it had asked", async () => {
-    const { handle, recorded } = setUp({ last: "email.deferred", twin: true });
+  it("says that its emailer died with it after it had asked", async () => {
+    const { handle, recorded, asked } = setUp({ last: "email.deferred" });
     const again = offTheLadder();
     Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
 
     await handle(again);
 
+    expect(asked[0]).toMatchObject({ marked: false, again: true });
     expect(recorded).toEqual([["email.sent", true]]);
   });
 
@@ -214,7 +217,7 @@ describe("the guard", () => {
 
     await handle(delivery(id, "email.v1", true));
 
-    expect(asked).toEqual([`${id}.0.0`]);
+    expect(asked.map(({ delivery }) => delivery)).toEqual([`${id}.0.0`]);
     expect(recorded).toEqual([["email.sent", true]]);
   });
 });

@@ -30,6 +30,8 @@ export interface RecordOptions {
   publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
   /** What is known of a delivery. */
   known: (query: Query) => Answer;
+  /** Told of each delivery with an outcome that is on disk. */
+  ended: (delivery: string) => void;
   /** Publishes an answer; whoever asked may be gone. */
   answer: (publication: Publication) => Promise<void>;
   metrics: Pick<LoggerMetrics, "unreadable">;
@@ -74,6 +76,7 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
     }
     case "outcome":
       await recordAll([toLine(eventIdOf(delivery), message.outcome)], delivery, options);
+      options.ended(message.outcome.delivery);
       return "ack";
     case "delivery":
       await recordAll(replaysOf(message.id, message.email), delivery, options);

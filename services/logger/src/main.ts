@@ -64,11 +64,12 @@ runMain((host) => {
   const redaction = createRedaction(config.redaction);
   const write = createRecord(commit.append);
 
-  const hasTwin = createTwins();
+  const twins = createTwins();
   const handle = createHandler({
     record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
-    known: (query) => ({ ...ledger.answer(query.delivery), twin: hasTwin(query) }),
+    known: (query) => ({ ...ledger.answer(query.delivery), twin: twins.hasTwin(query) }),
+    ended: twins.ended,
     // The query may have come before the publisher is connected again.
     answer: (publication) => publisher.publishWithin(publication, CONFIRM_MS),
     metrics,

@@ -38,6 +38,7 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const metrics = testMetrics();
   const log = keepLog();
   const handle = createHandler({
+    ended: () => undefined,
     record: (line) => write().then(() => void lines.push(line)),
     publish: (publication) => Promise.resolve(void parked.push(publication)),
     known: ({ delivery }) => ({

@@ -34,6 +34,7 @@ function setUp(directory: string, openFile: Open = open) {
   const store = auditLog(directory, { seen, open: openFile });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const handle = createHandler({
+    ended: () => undefined,
     record: (line) =>
       events.once(
         line.eventId,

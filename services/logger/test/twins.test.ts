@@ -1,16 +1,78 @@
-import { expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import { createTwins } from "../src/twins.ts";
 
-const DELIVERY = "01a20b8d-d48b-7f92-9d4e-d5c21d5c7759.0.0";
+const delivery = "01a20b8d-d48b-7f92-9d4e-d5c21d5c7759.0.0";
 
-it("knows a second asker about the same attempt, and none but that", () => {
-  const hasTwin = createTwins();
-  const ask = (asker?: string, attempt?: number) =>
-    hasTwin({ delivery: DELIVERY, ...(attempt && { attempt }), ...(asker && { asker }) });
+function setUp() {
+  const clock = { ms: 1 };
+  const { hasTwin, ended } = createTwins(() => clock.ms);
+  let askers = 0;
+  const ask = (attempt: number, copy: { marked?: boolean; again?: boolean } = {}) =>
+    hasTwin({ delivery, attempt, asker: `asker ${(askers += 1)}`, ...copy });
+  return { clock, hasTwin, ask, end: () => ended(delivery) };
+}
 
-  expect(ask("a", 2)).toBe(false);
-  expect(ask("a", 2)).toBe(false);
-  expect(ask("b", 2)).toBe(true);
-  expect(ask("b", 3)).toBe(false);
-  expect(ask()).toBe(false);
+describe("a copy of a delivery", () => {
+  it("has no twin, however often the same asker asks", () => {
+    const { hasTwin } = setUp();
+
+    const query = { delivery, attempt: 2, asker: "a" };
+
+    expect([hasTwin(query), hasTwin(query)]).toEqual([false, false]);
+  });
+
+  it("has a twin when the same attempt was another asker's, also after its outcome", () => {
+    const { ask, end } = setUp();
+    ask(2);
+
+    expect(ask(2)).toBe(true);
+    end();
+    expect([ask(2), ask(1)]).toEqual([true, true]);
+  });
+
+  it("has a twin on later rungs until the attempt's outcome is recorded", () => {
+    const { ask, end } = setUp();
+    ask(2);
+
+    expect([ask(3), ask(4, { marked: true })]).toEqual([true, true]);
+    end();
+    expect(ask(5)).toBe(false);
+  });
+
+  it("has none when it is the one that an emailer died with", () => {
+    const { ask } = setUp();
+    ask(2, { marked: true });
+
+    expect(ask(2, { marked: true, again: true })).toBe(false);
+  });
+
+  it("has one when an emailer died with the other", () => {
+    const { ask } = setUp();
+    ask(2, { marked: true });
+
+    expect(ask(1, { again: true })).toBe(true);
+  });
+
+  it("has one at its first attempt when it was published again, and takes no turn", () => {
+    const { ask } = setUp();
+
+    expect(ask(1, { marked: true })).toBe(true);
+    expect(ask(1, { again: true })).toBe(false);
+    expect(ask(2, { marked: true })).toBe(true);
+  });
+
+  it("has none when the other is in nobody's hands any more", () => {
+    const { ask, clock } = setUp();
+    ask(2);
+
+    clock.ms += 3_600_000;
+
+    expect(ask(3)).toBe(false);
+  });
+
+  it("is told apart only by those who say what they are about to do", () => {
+    const { hasTwin } = setUp();
+
+    expect([hasTwin({ delivery }), hasTwin({ delivery })]).toEqual([false, false]);
+  });
 });
