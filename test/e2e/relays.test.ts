@@ -90,4 +90,19 @@ describe("a second relay", () => {
     expect(sent.filter(({ attempt }) => attempt !== 1)).toEqual([]);
     expect(otherKinds()).toEqual([]);
   });
+
+  it("takes the mail when the first leaves all that there is in flight without its final reply", async () => {
+    const [first, second] = [await sink({ delayMs: 300_000 }), await sink()];
+    const SMTP_URLS = `${first.url}?connections=4,${second.url}`;
+    // Three queues: all that each may have in flight finds a place at the first relay.
+    system = await startSystem({ env: { SMTP_URLS, PREFETCH: "12" } });
+    await allReady(system);
+
+    await sendMany(system, 20, 8);
+    await system.audited("email.sent", 16, 20_000);
+
+    expect((await readiness()).text).toContain("ETIMEDOUT at the final dot");
+    expect([first.offered.size, second.taken.length]).toEqual([4, 16]);
+    expect(otherKinds()).toEqual([]);
+  });
 });

@@ -34,8 +34,8 @@ export class Circuit {
   }
 
   /** Why it is open; undefined while it is closed. */
-  get reason(): string | undefined {
-    return this.#trouble?.reason;
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
   }
 
   /** Whether a mail may go to the relay: any while it is closed, one after each probe that succeeded while it is open. */

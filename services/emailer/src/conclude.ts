@@ -1,6 +1,6 @@
 import type { Attempt } from "./attempt.ts";
 import type { Told } from "./outcomes.ts";
-import type { Result } from "./relay.ts";
+import type { Result } from "./passage.ts";
 
 /** What is done with a delivery that was not taken. */
 export interface Limits {

@@ -12,7 +12,7 @@ import {
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
 import { isSender, addressOf } from "./mail.ts";
-import type { Rate } from "./relay.ts";
+import type { Rate } from "./passage.ts";
 import { credentialsNow, relayUrls, type RelayUrl } from "./relay-url.ts";
 
 const RUNGS_MAX = 16;

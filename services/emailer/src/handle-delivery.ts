@@ -9,7 +9,7 @@ import { conclude, type Limits } from "./conclude.ts";
 import { toMail, type Mail, type Sender } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
 import { createRecorder, type RecordOutcome, type Told } from "./outcomes.ts";
-import type { Result } from "./relay.ts";
+import type { Result } from "./passage.ts";
 import { split } from "./split.ts";
 import { createSuspects } from "./suspects.ts";
 

@@ -1,12 +1,18 @@
-import type { Readable } from "node:stream";
+import { once } from "node:events";
+import { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { inTime } from "@posthorn/chassis";
 import nodemailer from "nodemailer";
 import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
 import { subjectOf, type Mail } from "./mail.ts";
+import { Progress, type Course } from "./progress.ts";
 
 /** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
 const CONNECT_MS = 60_000;
+/** How long a relay may take to answer QUIT. */
+const QUIT_MS = 1_000;
 
 /** How to reach a relay. */
 export interface RelayOptions {
@@ -31,11 +37,10 @@ export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault
 /** Hands mails to one relay over a pool of connections. */
 export interface MailTransport {
   /**
-   * Resolves to nothing for a mail that {@link renew} was called before it was begun, or that nobody wanted any more
-   * before the relay asked for the body: `unwanted` aborts. `patienceMs`: how long the relay may take to be ready for
-   * MAIL, and then to ask for the body.
+   * Resolves to nothing for a mail that {@link renew} was called before it was begun, or that was not wanted any more.
+   * `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body.
    */
-  send(mail: Mail, patienceMs: number, unwanted?: AbortSignal): Promise<Sent | undefined>;
+  send(mail: Mail, patienceMs: number, course?: Course): Promise<Sent | undefined>;
   /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
   probe(patienceMs: number): Promise<Fault | undefined>;
   /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
@@ -47,8 +52,8 @@ export interface MailTransport {
 export function createMailTransport(options: RelayOptions, finalMs: number): MailTransport {
   let pool = createPool(options, finalMs);
   return {
-    async send(mail, patienceMs, unwanted) {
-      const progress = new Progress(patienceMs, unwanted);
+    async send(mail, patienceMs, course = {}) {
+      const progress = new Progress(patienceMs, course);
       const { signal } = progress;
       const used = pool;
       const textEncoding = "quoted-printable" as const;
@@ -64,19 +69,26 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
         const { response } = await used.sendMail(content);
         return { taken: true, reply: response };
       } catch (error) {
-        if (unwanted?.aborted && !progress.bodyRead) return undefined;
+        if (course.unwanted?.aborted && !progress.bodyRead) return undefined;
         if (used !== pool && !progress.begun) return undefined;
         return { taken: false, fault: toFault(error, progress) };
       } finally {
         progress.end();
+        // n.b. a renewed pool closes a connection a turn after its mail's end, and the relay counts it until then.
+        if (used !== pool) await nextTurn();
       }
     },
     async probe(patienceMs) {
       // A relay may be back under another address, and nodemailer would go to the old one for five minutes.
       dnsCache.delete(options.host);
-      const prober = createPool(options, patienceMs);
+      const socket = new Socket();
+      const prober = createPool(options, patienceMs, socket);
       const failed = (error: unknown) => toFault(error, { begun: false, bodyRead: false });
-      return prober.verify().then(() => undefined, failed);
+      const fault = await prober.verify().then(() => undefined, failed);
+      // n.b. until it is closed it is one of the connections that the relay counts.
+      if (!fault && !socket.closed) await inTime(QUIT_MS, once(socket, "close"));
+      socket.destroy();
+      return fault;
     },
     renew() {
       pool.close();
@@ -86,48 +98,8 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
   };
 }
 
-/** How far a mail has come, which only its stream tells: every lost connection has the same error. */
-class Progress {
-  /** Whether MAIL was sent: the stream is made just before. */
-  begun = false;
-  /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
-  bodyRead = false;
-  readonly #patience = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #unwanted: AbortSignal | undefined;
-
-  constructor(patienceMs: number, unwanted?: AbortSignal) {
-    this.#timer = setTimeout(this.#abort, patienceMs);
-    this.#unwanted = unwanted;
-    unwanted?.addEventListener("abort", this.#abort);
-    if (unwanted?.aborted) this.#abort();
-  }
-
-  /**
-   * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, waiting for
-   * the final reply is its right.
-   */
-  get signal(): AbortSignal {
-    return this.#patience.signal;
-  }
-
-  watch(body: Readable): Readable {
-    this.begun = true;
-    this.#timer.refresh();
-    // n.b. else nodemailer takes what happens on a kept connection for the end of that, and a 421 is not seen.
-    Object.defineProperty(body, "readableDidRead", { value: true });
-    return body.once("resume", () => this.end()).once("end", () => (this.bodyRead = true));
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#unwanted?.removeEventListener("abort", this.#abort);
-  }
-
-  readonly #abort = (): void => this.#patience.abort();
-}
-
-function createPool(relay: RelayOptions, socketTimeout: number) {
+/** With a socket of its own it makes that one connection. */
+function createPool(relay: RelayOptions, socketTimeout: number, socket?: Socket) {
   const { tls, verified, ca, credentials, connections } = relay;
   const smtp = new SMTPPool({
     host: relay.host,
@@ -144,6 +116,7 @@ function createPool(relay: RelayOptions, socketTimeout: number) {
     socketTimeout,
     connectionTimeout: Math.min(socketTimeout, CONNECT_MS),
     greetingTimeout: Math.min(socketTimeout, CONNECT_MS),
+    ...(socket && { socket }),
   });
   // n.b. the pool copies its options once, and reads these at each connect: so what rotates is fresh.
   smtp.options.tls = {

@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hasReadableCredentials, integer } from "@posthorn/chassis";
 import { z } from "zod";
-import type { Rate } from "./relay.ts";
+import type { Rate } from "./passage.ts";
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const MINUTE_MS = 60_000;

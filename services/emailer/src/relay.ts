@@ -1,75 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Check, Log } from "@posthorn/chassis";
+import type { Check } from "@posthorn/chassis";
 import { Circuit } from "./circuit.ts";
 import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
-import type { Fault, Trouble, Verdict } from "./classify.ts";
-import type { Mail } from "./mail.ts";
-import { createMailTransport, type MailTransport, type RelayOptions } from "./mail-transport.ts";
-import type { EmailerMetrics } from "./metrics.ts";
-import type { Patience } from "./patience.ts";
+import type { Fault, Trouble } from "./classify.ts";
+import { createMailTransport, type MailTransport } from "./mail-transport.ts";
+import type { Hand, Passage, RelayConfig, RelayContext, Result } from "./passage.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** A mail that breaks the connection this often, while others pass, is the message's trouble. */
 const BREAKS_MAX = 3;
 /** No clock is trusted with a relay's limit to the millisecond. */
 const RATE_MARGIN_MS = 10;
-/** What is told of a relay that has every place taken and leaves them all without an answer. */
-const SILENT: Fault = { code: "ETIMEDOUT", command: "all places", begun: false, bodyRead: false };
-
-/** What became of a mail at a relay; the relay's own trouble is waited out and never seen here. */
-export interface Result {
-  verdict: "sent" | Exclude<Verdict, "relay">;
-  reply: string;
-  /** The name of the relay that answered. */
-  relay: string;
-}
-
-/** At most so many mails in any period of so many milliseconds. */
-export interface Rate {
-  mails: number;
-  periodMs: number;
-}
-
-/** One relay, as it was configured. */
-export interface RelayConfig extends RelayOptions {
-  /** Host and port. */
-  name: string;
-  /** Without it there is no limit. */
-  rate?: Rate | undefined;
-}
-
-/** A mail on its way to a relay, and what it met. */
-export interface Passage {
-  mail: Mail;
-  /** Aborts when nobody waits for it any more. */
-  signal: AbortSignal;
-  /** Whether it went again at once after its connection was lost: one that was kept open may have been lost long before. */
-  again: boolean;
-  /** How often a relay left it without an answer. */
-  stalls: number;
-  /** How often it broke a connection, less those that were not its doing. */
-  breaks: number;
-  /** The relay whose circuit it opened by that. */
-  opened?: Relay;
-}
-
-/**
- * Hands a mail over. Resolves to nothing when that told nothing of the mail: it is to go again, here or elsewhere.
- * n.b. a place and a token are kept for it, so it must be called.
- */
-export type Hand = (passage: Passage) => Promise<Result | undefined>;
-
-/** What every relay needs. */
-export interface RelayContext {
-  patience: Patience;
-  /** Aborts when there is nothing more to send. */
-  ending: AbortSignal;
-  /** Whether mail would go to another relay. */
-  isOtherWell: (relay: Relay) => boolean;
-  /** Called when it may {@link Relay.enter} again, and when its circuit opens or closes. */
-  onChange: () => void;
-  metrics: Pick<EmailerMetrics, "authRefused" | "circuitOpen" | "sendSeconds">;
-  log: Log;
-}
+/** What is told of a relay that leaves a mail without its final reply, while no other gets one. */
+const SILENT: Fault = { code: "ETIMEDOUT", command: "", begun: true, bodyRead: true };
 
 /** An SMTP server that mail is handed to, with its circuit and its limits. */
 export class Relay {
@@ -78,8 +21,9 @@ export class Relay {
   readonly #context: RelayContext;
   readonly #transport: MailTransport;
   #tokens: number;
-  #places: { free: number };
-  #watch: NodeJS.Timeout | undefined;
+  /** Connections that it may have beyond those of mails and probes under way. */
+  #places: number;
+  readonly #underWay: UnderWay;
   #taken = 0;
   /** Who broke a connection since a mail was taken: one, or two for several. */
   readonly #breakers = new Set<Passage>();
@@ -89,7 +33,8 @@ export class Relay {
     this.#context = context;
     this.#transport = createMailTransport(config, context.patience.final);
     this.#tokens = config.rate?.mails ?? Infinity;
-    this.#places = { free: config.connections };
+    this.#places = config.connections;
+    this.#underWay = new UnderWay(this.#transport, context.patience, () => this.#fallSilent());
     this.circuit = new Circuit({
       pauseMs: context.patience.pause,
       ending: context.ending,
@@ -103,9 +48,9 @@ export class Relay {
 
   /** Names its trouble; waiting for it is no unreadiness. */
   readonly check: Check = () => {
-    const { reason } = this.circuit;
-    if (reason === undefined) return undefined;
-    return { reason: `relay ${this.#config.name}: ${reason}`, blocks: false };
+    const { trouble } = this.circuit;
+    if (trouble === undefined) return undefined;
+    return { reason: `relay ${this.#config.name}: ${trouble.reason}`, blocks: false };
   };
 
   /** Closes its connections. */
@@ -115,28 +60,19 @@ export class Relay {
 
   /** Keeps a place and a token for a mail that the circuit admits, if there are. */
   enter(): Hand | undefined {
-    const places = this.#places;
-    if (places.free === 0) this.#watchPlaces();
-    if (places.free === 0 || this.#tokens === 0) return undefined;
+    if (this.#places === 0 || this.#tokens === 0) return undefined;
     const decides = this.circuit.enter();
-    places.free -= 1;
+    this.#places -= 1;
     this.#tokens -= 1;
-    return (passage) => this.#hand(passage, decides, places);
+    return (passage) => this.#hand(passage, decides);
   }
 
-  /** A mail waits for a place: when nobody leaves one in time, the relay is in trouble. */
-  #watchPlaces(): void {
-    const patience = this.#patienceFor({ stalls: 0 }, false);
-    this.#watch ??= setTimeout(() => this.#open(SILENT), patience).unref();
-  }
-
-  async #hand(passage: Passage, decides: boolean, places: { free: number }) {
+  async #hand(passage: Passage, decides: boolean) {
     const before = this.#taken;
     const stop = this.#context.metrics.sendSeconds.startTimer({ relay: this.#config.name });
-    const patience = this.#patienceFor(passage, decides);
-    const sent = await this.#transport.send(passage.mail, patience, passage.signal);
+    const sent = await this.#underWay.send(passage, this.#patienceFor(passage, decides));
     stop();
-    this.#giveBack(places, sent !== undefined && (sent.taken || sent.fault.begun));
+    this.#giveBack(sent !== undefined && (sent.taken || sent.fault.begun));
     if (sent === undefined) return undefined;
     if (!sent.taken) return this.#judge(sent.fault, passage, decides, before);
     this.#taken += 1;
@@ -157,7 +93,7 @@ export class Relay {
    * n.b. a used token comes back a period after the relay's answer. So no period at the relay ever sees more than the rate,
    * however long a mail was on its way; a bucket that fills by itself would let a delayed one and the next meet.
    */
-  #giveBack(places: { free: number }, isTokenUsed: boolean): void {
+  #giveBack(isTokenUsed: boolean): void {
     const { rate } = this.#config;
     const giveToken = () => {
       this.#tokens += 1;
@@ -166,8 +102,7 @@ export class Relay {
     };
     if (rate && isTokenUsed) setTimeout(giveToken, rate.periodMs + RATE_MARGIN_MS).unref();
     else giveToken();
-    places.free += 1;
-    this.#stopWatch();
+    this.#places += 1;
     queueMicrotask(this.#context.onChange);
   }
 
@@ -206,10 +141,19 @@ export class Relay {
     return { verdict, reply, relay: this.#config.name };
   }
 
-  /** n.b. no mail is let in meanwhile, so there is a connection to spare. */
   async #probe(): Promise<Trouble | undefined> {
+    if (this.#places === 0) {
+      if (!this.#context.isOtherWell(this)) this.#underWay.giveUpOldest();
+      return this.circuit.trouble;
+    }
+    this.#places -= 1;
     const fault = await this.#transport.probe(this.#context.patience.alone[0]);
+    this.#places += 1;
     return fault && this.#noteTrouble(fault);
+  }
+
+  #fallSilent(): void {
+    if (this.#open(SILENT)) this.#context.onSilent();
   }
 
   #noteTrouble(fault: Fault): Trouble {
@@ -222,16 +166,9 @@ export class Relay {
   /** Opens the circuit, or says why it stays open. Returns whether it was closed. */
   #open(fault: Fault): boolean {
     if (!this.circuit.open(this.#noteTrouble(fault))) return false;
-    this.#stopWatch();
-    // What a stalling relay holds shall not keep others from their places when it is back.
-    if (isStall(fault)) this.#places = { free: this.#config.connections };
+    if (isStall(fault)) this.#underWay.takeBack();
     this.#transport.renew();
     return true;
-  }
-
-  #stopWatch(): void {
-    clearTimeout(this.#watch);
-    this.#watch = undefined;
   }
 
   #switched(reason?: string): void {

@@ -1,14 +1,15 @@
 import type { Check, Component } from "@posthorn/chassis";
 import type { Mail } from "./mail.ts";
 import { PATIENCE, type Patience } from "./patience.ts";
-import { Relay, type Hand, type RelayConfig, type RelayContext, type Result } from "./relay.ts";
+import type { Hand, RelayConfig, RelayContext, Result } from "./passage.ts";
+import { Relay } from "./relay.ts";
 
 /** Options of {@link Relays}. */
 export interface RelaysOptions extends Pick<RelayContext, "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
   patience?: Patience;
-  /** Called when every relay is in trouble, and when one is well again. */
+  /** Called when every relay is in trouble, and when one is well again; both at once, for as many mails again to come. */
   onTrouble: () => void;
   onWell: () => void;
   /** Called when mails have been held for too long. */
@@ -36,6 +37,7 @@ export class Relays implements Component {
       ending: this.#ending.signal,
       isOtherWell: (relay) => this.#relays.some((other) => other !== relay && isWell(other)),
       onChange: () => this.#changed(),
+      onSilent: () => this.#askForMore(),
     };
     this.#relays = options.relays.map((relay) => new Relay(relay, context));
   }
@@ -94,6 +96,13 @@ export class Relays implements Component {
     }
   }
 
+  /** All that is in flight may wait at a relay that has gone silent, and another is well. */
+  #askForMore(): void {
+    if (!this.#oneIsWell || this.#waiting.size > 0) return;
+    this.#options.onTrouble();
+    this.#options.onWell();
+  }
+
   #changed(): void {
     this.#letGo();
     const oneIsWell = this.#relays.some(isWell);
@@ -110,5 +119,5 @@ export class Relays implements Component {
 }
 
 function isWell({ circuit }: Relay): boolean {
-  return circuit.reason === undefined;
+  return circuit.trouble === undefined;
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { classify, explainBriefly, isAuthRefused, isOfOneMail } from "../src/classify.ts";
 import { createMailTransport, type MailTransport, type Sent } from "../src/mail-transport.ts";
-import type { RelayConfig } from "../src/relay.ts";
+import type { RelayConfig } from "../src/passage.ts";
 import { startScriptedRelay, type Behaviour, type Phase, type Script } from "./scripted-relay.ts";
 import { mailTo, relayAt } from "./support.ts";
 
@@ -132,7 +132,7 @@ describe("createMailTransport", () => {
         return "stall";
       });
 
-      const sending = transport.send(ADA, LONG_MS, unwanted.signal);
+      const sending = transport.send(ADA, LONG_MS, { unwanted: unwanted.signal });
       expect(await sending).toBeUndefined();
       await transport.send(mailTo("bob@example.com"), LONG_MS);
 
@@ -147,7 +147,9 @@ describe("createMailTransport", () => {
       return undefined;
     });
 
-    expect(verdictOf(await transport.send(ADA, LONG_MS, unwanted.signal))).toBe("taken");
+    expect(verdictOf(await transport.send(ADA, LONG_MS, { unwanted: unwanted.signal }))).toBe(
+      "taken",
+    );
     expect(relay.taken).toEqual(["ada@example.com"]);
   });
 

@@ -8,7 +8,7 @@ import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
 import { PATIENCE, type Patience } from "../src/patience.ts";
-import type { RelayConfig } from "../src/relay.ts";
+import type { RelayConfig } from "../src/passage.ts";
 import { Relays } from "../src/relays.ts";
 import {
   startScriptedRelay,
@@ -206,10 +206,65 @@ describe("Relays#send, with one relay", () => {
     for (const to of ["a@example.com", "b@example.com"]) void relays.send(mailTo(to), live);
     await until(() => relay.log.filter(({ phase }) => phase === "dot").length === 2);
 
+    await until(() => reasons(relays).length === 1);
+    expect(reasons(relays)).toEqual([expect.stringContaining("ETIMEDOUT at the final dot")]);
     well = true;
     await sendMany(relays, 4);
 
     expect(relay.taken).toHaveLength(4);
+  });
+
+  it("never has more connections than it may, however often the relay stalls", async () => {
+    let stalls = false;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("dot", "stall", () => stalls)]);
+    for (let stall = 0; stall < 3; stall += 1) {
+      stalls = true;
+      void sendMany(relays, 2, 100);
+      await until(() => reasons(relays).length === 1);
+      stalls = false;
+      await sendMany(relays, 4);
+    }
+
+    expect(relay.taken.length).toBeGreaterThanOrEqual(12);
+    expect(relay.connections.most).toBe(2);
+  });
+
+  it("leaves one that waits for its final reply alone while others pass", async () => {
+    const {
+      relays,
+      scripted: [relay],
+      told,
+    } = await start([
+      (phase, to) => (phase === "dot" && to.startsWith("slow") ? "stall" : undefined),
+    ]);
+    let answered = false;
+    void relays.send(mailTo("slow@example.com"), live).then(() => (answered = true));
+    await until(() => at(relay, "dot").length === 1);
+
+    const stop = flow(relays);
+    const since = performance.now();
+    await until(() => performance.now() - since > 2 * Math.max(...QUICK.alone));
+    await stop();
+
+    expect([answered, told]).toEqual([false, []]);
+  });
+
+  it("gives up the mail that waited longest, and no more, where it cannot see otherwise if the relay is back", async () => {
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("dot", "stall")], {
+      patience: { ...QUICK, alone: [300], final: 600_000 },
+    });
+    const sending = ["a@example.com", "b@example.com", "c@example.com"].map((to) =>
+      relays.send(mailTo(to), live),
+    );
+
+    expect(await Promise.race(sending)).toMatchObject({ verdict: "ambiguous" });
+    await until(() => at(relay, "dot").length === 3);
   });
 });
 
@@ -333,6 +388,26 @@ describe("Relays#send, with several relays", () => {
     );
 
     expect(late.filter((each) => each !== undefined)).toEqual([]);
+  });
+
+  it("asks for more mail when all that there is waits for its final reply, and gives none of it up", async () => {
+    const {
+      relays,
+      scripted: [first, second],
+      told,
+    } = await start([refuseAt("dot", "stall"), undefined]);
+    let answered = false;
+    void sendMany(relays, 2).then(() => (answered = true));
+    await until(() => at(first, "dot").length === 2);
+
+    await until(() => told.length > 0);
+    expect(told).toEqual(["trouble", "well"]);
+    await sendMany(relays, 4);
+
+    expect(second.taken).toHaveLength(4);
+    await until(() => at(first, "greeting").length === 2);
+    expect(first.connections).toEqual({ now: 2, most: 2 });
+    expect(answered).toBe(false);
   });
 
   it("holds mail only while all are in trouble", async () => {

@@ -77,13 +77,13 @@ export class Consumer extends Session<ConsumerOptions> {
   /** Takes no further deliveries until the same holder resumes; what is in flight goes on. */
   pause(holder = ""): void {
     this.#holds.add(holder);
-    void this.#switch();
+    void this.#next((live) => this.#cancel(live));
   }
 
-  /** Consumes again, when nobody else holds it. */
+  /** Consumes again, when nobody else holds it: as many deliveries as the budget, whatever is in flight from before. */
   resume(holder = ""): void {
     this.#holds.delete(holder);
-    void this.#switch();
+    void this.#next((live) => this.#consume(live));
   }
 
   /** n.b. `basic.qos(global)` means "per consumer" to a quorum queue, so the budget is shared out here. */
@@ -94,27 +94,28 @@ export class Consumer extends Session<ConsumerOptions> {
     const lost = new AbortController();
     channel.once("close", () => lost.abort());
     this.#live = { channel, tags: [], signal: lost.signal };
-    await this.#switch();
+    await this.#next((live) => this.#consume(live));
     lost.signal.throwIfAborted();
   }
 
   /**
-   * Consumes, or does not. One change at a time, so that pausing and building never consume twice.
+   * One change at a time, so that pausing and building never consume twice.
    * n.b. what the broker refuses closes the channel, and a new one is built.
    */
-  #switch(): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#reconcile()).catch(() => undefined);
+  #next(change: (live: Live) => Promise<void>): Promise<void> {
+    const make = async () => {
+      if (this.#live?.signal.aborted === false) await change(this.#live);
+    };
+    this.#turn = this.#turn.then(make).catch(() => undefined);
     return this.#turn;
   }
 
-  async #reconcile(): Promise<void> {
-    const live = this.#live;
-    if (!live || live.signal.aborted) return;
-    if (this.paused) for (const tag of live.tags.splice(0)) await live.channel.cancel(tag);
-    else if (live.tags.length === 0) await this.#consume(live);
+  async #cancel({ channel, tags }: Live): Promise<void> {
+    for (const tag of tags.splice(0)) await channel.cancel(tag);
   }
 
   async #consume(live: Live): Promise<void> {
+    if (this.paused || live.tags.length > 0) return;
     for (const queue of this.options.queues) {
       const take = (message: ConsumeMessage | null) => this.#take(live, queue, message);
       const { consumerTag } = await live.channel.consume(queue, take);

@@ -245,6 +245,22 @@ describe("Consumer#pause and #resume", () => {
     expect(consumer.check()).toBeUndefined();
   });
 
+  it("hands out as many again when it is switched off and on, though all from before is in flight", async () => {
+    await fill(one, 5);
+    const { held, handle } = holdAll();
+    const consumer = await rig.consume(url, { queues: [one], handle, budget: 2 });
+    await waitFor("a full budget", () => held.length === 2);
+
+    consumer.pause();
+    consumer.resume();
+
+    await waitFor("another", () => held.length === 4);
+    for (const { settle } of held) settle("ack");
+    await waitFor("the rest", () => held.length === 5);
+    expect(held.map(({ delivery }) => numberOf(delivery))).toEqual([0, 1, 2, 3, 4]);
+    held[4]?.settle("ack");
+  });
+
   it("stays paused when the connection is lost and comes back", async () => {
     const { held, handle } = holdAll();
     const consumer = await rig.consume(proxy.url, { queues: [one], handle });
