@@ -11,7 +11,11 @@ const BASE = "gcr.io/distroless/nodejs24-debian12:nonroot";
 const VERSION = process.env["npm_package_version"] ?? "dev";
 const STARTS = 9;
 const IDLE_MS = 60_000;
+/** One that is not ready by then never is. */
+const READY_MAX_MS = 60_000;
 const HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
+/** Of the container's own, for the logger. */
+const VOLUME = "--volume=/var/lib/posthorn";
 const ENV = [
   // The user of the broker's image, who may log in from anywhere.
   "AMQP_URL=amqp://guest:guest@rabbitmq",
@@ -59,13 +63,17 @@ async function measure(name: string): Promise<void> {
 async function start(name: string, image: string) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  run(name, ...HARDENED, "-p", `127.0.0.1:${port}:9464`, ...ENV, image);
+  run(name, ...HARDENED, VOLUME, "-p", `127.0.0.1:${port}:9464`, ...ENV, image);
   const answers = () =>
     fetch(`${url}/readyz`).then(
       ({ ok }) => ok,
       () => false,
     );
-  while (!(await answers())) await sleep(5);
+  const until = Date.now() + READY_MAX_MS;
+  while (!(await answers())) {
+    if (Date.now() > until) throw new Error(`${name}: ${docker("logs", `${network}-${name}`)}`);
+    await sleep(5);
+  }
   const readyAt = Date.now();
   const began = docker("inspect", "-f", "{{.State.StartedAt}}", `${network}-${name}`);
   return { name, url, tookMs: readyAt - Date.parse(began) };
