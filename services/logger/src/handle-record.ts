@@ -67,19 +67,20 @@ function isOutcome({ exchange, properties }: Delivery): boolean {
 async function handle(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
   const ofOutcome = isOutcome(delivery);
   const message = ofOutcome ? readOutcome(delivery) : readEmail(delivery);
+  const record = (lines: readonly AuditLine[]) =>
+    unlessLost(delivery.signal, lines.map(options.record));
   switch (message.kind) {
     case "email": {
       const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
-      const lines = acceptedLines(message.id, message.email, maybeDuplicate);
-      await recordAll(lines, delivery, options);
+      await record(acceptedLines(message.id, message.email, maybeDuplicate));
       return "ack";
     }
     case "outcome":
-      await recordAll([toLine(eventIdOf(delivery), message.outcome)], delivery, options);
+      await record([toLine(eventIdOf(delivery), message.outcome)]);
       options.ended(message.outcome.delivery);
       return "ack";
     case "delivery":
-      await recordAll(replaysOf(message.id, message.email), delivery, options);
+      await record(replaysOf(message.id, message.email));
       return "ack";
     // An unnamed email comes back adopted.
     case "foreign":
@@ -91,12 +92,7 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
       explain(message, options);
       // A malformed email is parked by the emailer, and that outcome is its record; but its replay is ours to record.
       if (ofOutcome) await park(delivery, message.reason, options);
-      else
-        await recordAll(
-          replaysOf(parseDeliveryId(delivery.properties.messageId)),
-          delivery,
-          options,
-        );
+      else await record(replaysOf(parseDeliveryId(delivery.properties.messageId)));
       return "ack";
   }
 }
@@ -115,14 +111,6 @@ async function park(delivery: Delivery, reason: string, { publish }: RecordOptio
 /** The messageId; without one, what tells this outcome from others: its body. */
 function eventIdOf({ body, properties }: Delivery): string {
   return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
-}
-
-async function recordAll(
-  lines: readonly AuditLine[],
-  { signal }: Delivery,
-  { record }: RecordOptions,
-): Promise<void> {
-  await unlessLost(signal, lines.map(record));
 }
 
 /** Answers when everything that came before the query is committed. */

@@ -24,7 +24,8 @@ import { oldestWaiting } from "./waiting.ts";
 import { createTwins } from "./twins.ts";
 import { WriterLock } from "./writer-lock.ts";
 
-const CONFIRM_MS = 10_000;
+/** The query may have come before the publisher is connected again. */
+const ANSWER_MS = 10_000;
 
 runMain((host) => {
   const config = loadConfig(host.env);
@@ -37,12 +38,8 @@ runMain((host) => {
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });
-  const publisher = new Publisher({
-    ...amqp,
-    connection: publishing,
-    windowSize: config.prefetch,
-    timeoutMs: CONFIRM_MS,
-  });
+  const publishes = { ...amqp, connection: publishing, windowSize: config.prefetch };
+  const publisher = new Publisher(publishes);
 
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
   const linesMax = config.prefetch * RECIPIENTS_MAX;
@@ -70,18 +67,12 @@ runMain((host) => {
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
     known: (query) => ({ ...ledger.answer(query.delivery), twin: twins.hasTwin(query) }),
     ended: twins.ended,
-    // The query may have come before the publisher is connected again.
-    answer: (publication) => publisher.publishWithin(publication, CONFIRM_MS),
+    answer: (publication) => publisher.publishWithin(publication, ANSWER_MS),
     metrics,
     log,
   });
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
-  const passing = new Publisher({
-    ...amqp,
-    connection: publishing,
-    windowSize: config.prefetch,
-    timeoutMs: CONFIRM_MS,
-  });
+  const passing = new Publisher(publishes);
   const decide = createDecide({ publisher: passing, ledger });
   const passes = new ParkedPasses({ publisher: passing, decide, log });
   const internal = createInternalServer({
