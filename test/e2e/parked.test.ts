@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newEmailId } from "@posthorn/contract";
 import { probe } from "../support/broker.ts";
+import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
 import {
   allReady,
   emailNumber,
@@ -14,6 +15,7 @@ import {
 import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
+let second: SmtpSink | undefined;
 let refusing = true;
 
 beforeEach(async () => {
@@ -25,7 +27,11 @@ beforeEach(async () => {
   await allReady(system);
 });
 
-afterEach(() => system.stop());
+afterEach(async () => {
+  await system.stop();
+  await second?.close();
+  second = undefined;
+});
 
 describe("parked mail", () => {
   it("is listed by page, reason, domain and age, and stays where it is", async () => {
@@ -192,6 +198,58 @@ describe("parked mail", () => {
 });
 
 describe("the brake", () => {
+  const isSaid = (text: string) =>
+    waitFor(text, async () =>
+      (await (await fetch(`${system.services.emailer.admin}/readyz`)).text()).includes(text),
+    );
+
+  it("gives back what waits for a relay's rate, and has it sent once thereafter", async () => {
+    refusing = false;
+    await system.services.emailer.end("SIGTERM");
+    await system.restart("emailer", { SMTP_URLS: `${system.sink.url}?rate=1` });
+    await sendMany(system, 20, 8);
+    await waitFor("the first", () => system.sink.taken.length);
+
+    await system.internal("POST", "/pause");
+    const broker = await probe(system.amqp);
+    await waitFor("the rest in the queue", async () => {
+      const { length } = system.sink.taken;
+      return length + (await broker.depth("emailer")) === 20;
+    });
+    await broker.close();
+    const { size } = system.sink.offered;
+    await sleep(3_000);
+
+    expect(system.sink.offered.size).toBe(size);
+    expect(size).toBeLessThan(10);
+    await system.services.emailer.end("SIGTERM");
+    await system.restart("emailer", { SMTP_URLS: system.sink.url });
+    await system.internal("POST", "/resume");
+    await system.audited("email.sent", 20);
+    expect(twice(system.sink.taken.map(({ messageId }) => messageId))).toEqual([]);
+  });
+
+  it("gives back what waits for a relay to be well, and sends nothing when it is", async () => {
+    refusing = false;
+    await system.sink.close();
+    await sendMany(system, 10, 8);
+    await isSaid("relay");
+
+    await system.internal("POST", "/pause");
+    await isSaid("paused by an operator");
+    const back = (second = await startSink({ port: system.sink.port }));
+    await waitFor("the relay's circuit", async () => {
+      const readiness = await fetch(`${system.services.emailer.admin}/readyz`);
+      return !(await readiness.text()).includes("relay");
+    });
+    await sleep(1_000);
+
+    expect([...back.offered]).toEqual([]);
+    await system.internal("POST", "/resume");
+    await system.audited("email.sent", 10);
+    expect(twice(back.taken.map(({ messageId }) => messageId))).toEqual([]);
+  });
+
   it("stops sending, outlives restarts, and lets go", async () => {
     refusing = false;
     expect((await system.internal("POST", "/pause")).body).toEqual({ paused: true });

@@ -8,12 +8,12 @@ const HOLDER = "brake";
 
 /** Options of {@link Brake}. */
 export interface BrakeOptions extends SessionOptions {
-  consumer: Pick<Consumer, "pause" | "resume">;
+  consumer: Pick<Consumer, "pause" | "resume" | "release">;
   metrics: Pick<EmailerMetrics, "paused">;
 }
 
 /**
- * Stops consuming while an operator has paused sending. The order rests as a message in a queue, so that it reaches every
+ * Stops consuming while an operator has paused sending, and gives back what no relay has begun with. The order rests as a message in a queue, so that it reaches every
  * emailer and outlives all of them; while the broker is away, the last one known holds.
  */
 export class Brake extends Session<BrakeOptions> {
@@ -40,8 +40,10 @@ export class Brake extends Session<BrakeOptions> {
     this.#paused = paused;
     const { consumer, metrics, log } = this.options;
     metrics.paused.set(paused ? 1 : 0);
-    if (paused) consumer.pause(HOLDER);
-    else consumer.resume(HOLDER);
+    if (paused) {
+      consumer.pause(HOLDER);
+      await consumer.release();
+    } else consumer.resume(HOLDER);
     log.info(paused ? "paused by an operator" : "not paused");
   }
 }
