@@ -21,6 +21,7 @@ import {
 import type { Answer, DeliveryId, Email, Query, Unreadable } from "@posthorn/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
 import type { LoggerMetrics } from "./metrics.ts";
+import type { Twins } from "./twins.ts";
 
 /** What the handler of records needs. */
 export interface RecordOptions {
@@ -30,8 +31,8 @@ export interface RecordOptions {
   publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
   /** What is known of a delivery. */
   known: (query: Query) => Answer;
-  /** Told of each delivery with an outcome that is on disk. */
-  ended: (delivery: string) => void;
+  /** Told of each delivery that is accepted, perhaps again, and of each with an outcome that is on disk. */
+  twins: Pick<Twins, "accepted" | "ended">;
   /** Publishes an answer; whoever asked may be gone. */
   answer: (publication: Publication) => Promise<void>;
   metrics: Pick<LoggerMetrics, "unreadable">;
@@ -72,12 +73,14 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
   switch (message.kind) {
     case "email": {
       const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
-      await record(acceptedLines(message.id, message.email, maybeDuplicate));
+      const lines = acceptedLines(message.id, message.email, maybeDuplicate);
+      for (const line of lines) options.twins.accepted(line.delivery, maybeDuplicate);
+      await record(lines);
       return "ack";
     }
     case "outcome":
       await record([toLine(eventIdOf(delivery), message.outcome)]);
-      options.ended(message.outcome.delivery);
+      options.twins.ended(message.outcome.delivery);
       return "ack";
     case "delivery":
       await record(replaysOf(message.id, message.email));

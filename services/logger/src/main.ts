@@ -66,7 +66,7 @@ runMain((host) => {
     record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
     publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
     known: (query) => ({ ...ledger.answer(query.delivery), twin: twins.hasTwin(query) }),
-    ended: twins.ended,
+    twins,
     answer: (publication) => publisher.publishWithin(publication, ANSWER_MS),
     metrics,
     log,

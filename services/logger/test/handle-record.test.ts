@@ -1,3 +1,4 @@
+import { createTwins } from "../src/twins.ts";
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication } from "@posthorn/chassis";
@@ -38,7 +39,7 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const metrics = testMetrics();
   const log = keepLog();
   const handle = createHandler({
-    ended: () => undefined,
+    twins: createTwins(),
     record: (line) => write().then(() => void lines.push(line)),
     publish: (publication) => Promise.resolve(void parked.push(publication)),
     known: ({ delivery }) => ({

@@ -1,3 +1,4 @@
+import { createTwins } from "../src/twins.ts";
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
 import { Recent, type Delivery } from "@posthorn/chassis";
@@ -34,7 +35,7 @@ function setUp(directory: string, openFile: Open = open) {
   const store = auditLog(directory, { seen, open: openFile });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const handle = createHandler({
-    ended: () => undefined,
+    twins: createTwins(),
     record: (line) =>
       events.once(
         line.eventId,

@@ -5,11 +5,12 @@ const delivery = "01a20b8d-d48b-7f92-9d4e-d5c21d5c7759.0.0";
 
 function setUp() {
   const clock = { ms: 1 };
-  const { hasTwin, ended } = createTwins(() => clock.ms);
+  const { accepted, hasTwin, ended } = createTwins(() => clock.ms);
   let askers = 0;
   const ask = (attempt: number, copy: { marked?: boolean; again?: boolean } = {}) =>
     hasTwin({ delivery, attempt, asker: `asker ${(askers += 1)}`, ...copy });
-  return { clock, hasTwin, ask, end: () => ended(delivery) };
+  const accept = (marked: boolean) => accepted(delivery, marked);
+  return { clock, accept, hasTwin, ask, end: () => ended(delivery) };
 }
 
 describe("a copy of a delivery", () => {
@@ -57,6 +58,34 @@ describe("a copy of a delivery", () => {
     const { ask } = setUp();
 
     expect(ask(1, { marked: true })).toBe(true);
+    expect(ask(1, { again: true })).toBe(false);
+    expect(ask(2, { marked: true })).toBe(true);
+  });
+
+  it("has one while the first copy of what was published again need not ask, for two minutes", () => {
+    const { accept, ask, clock } = setUp();
+    accept(false);
+    accept(true);
+
+    expect([ask(2, { marked: true }), ask(3, { marked: true })]).toEqual([true, true]);
+    clock.ms += 130_000;
+    expect(ask(4, { marked: true })).toBe(false);
+  });
+
+  it("has none once the first copy's outcome is recorded, or when that was never stored", () => {
+    const [ended, alone] = [setUp(), setUp()];
+    ended.accept(false);
+    for (const { accept } of [ended, alone]) accept(true);
+    ended.end();
+
+    expect([ended, alone].map(({ ask }) => ask(2, { marked: true }))).toEqual([false, false]);
+  });
+
+  it("has none when it is the first copy that is asked about after all", () => {
+    const { accept, ask } = setUp();
+    accept(false);
+    accept(true);
+
     expect(ask(1, { again: true })).toBe(false);
     expect(ask(2, { marked: true })).toBe(true);
   });
