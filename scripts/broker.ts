@@ -2,7 +2,6 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import getPort, { portNumbers } from "get-port";
 import { leashed, type Program } from "./part.ts";
 
 const HOST = "127.0.0.1";
@@ -50,13 +49,12 @@ install || { apt-get update && install; } || exit 1
 update-rc.d rabbitmq-server disable; SYSTEMD_OFFLINE=1 systemctl disable $units`;
 
 /** A node that shares nothing with the system's: ports, epmd, cookie and every file are its own. */
-async function privateNode(programs: string, dir: string, port: number): Promise<Program> {
-  const from = (first: number) => getPort({ host: HOST, port: portNumbers(first, first + 999) });
-  const [epmdPort, distPort] = [await from(port + 10_000), await from(port + 20_000)];
+function privateNode(programs: string, dir: string, port: number): Program {
+  const epmdPort = port + 10_000;
   // Read by rabbitmq-server, which by the last line becomes the Erlang VM, and by rabbitmqctl.
   const settings = `
 export HOME='${dir}' SYS_PREFIX='${dir}' ERL_EPMD_ADDRESS=${HOST} ERL_EPMD_PORT=${epmdPort}
-NODENAME=posthorn@localhost NODE_IP_ADDRESS=${HOST} NODE_PORT=${port} DIST_PORT=${distPort} LOGS=-
+NODENAME=posthorn@localhost NODE_IP_ADDRESS=${HOST} NODE_PORT=${port} LOGS=-
 SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
 RUNNING_UNDER_SYSTEMD=true
 `;

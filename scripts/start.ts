@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connect } from "amqplib";
-import getPort, { portNumbers } from "get-port";
+import getPort from "get-port";
 import { findBroker } from "./broker.ts";
 import { NODE_FLAGS } from "./node-flags.ts";
 import { endPart, leashed, startPart, type Program } from "./part.ts";
@@ -20,6 +20,8 @@ const HOST = "127.0.0.1";
 const ADMIN = { apiAdmin: 9464, emailerAdmin: 9474, loggerAdmin: 9484 };
 /** What listens where, or on the next free port. */
 const PORTS = { api: 8080, ...ADMIN, internal: 9465, inbox: 1080, smtp: 1025, amqp: 12_000 };
+/** A broker's own port, and those by which its programs find and talk to each other. */
+const BROKER_OFFSETS = [0, 10_000, 20_000];
 type Places = Record<keyof typeof PORTS | "audit" | "internalToken", string>;
 const SERVICES = ["api", "emailer", "logger"] as const;
 /** Ctrl-C promises that all is gone within 10 s: the services by half of it, then what they used. */
@@ -66,11 +68,17 @@ async function start(): Promise<void> {
 async function choosePlaces(): Promise<Places> {
   const at: Record<string, string> = { audit: join(HOME, "audit"), internalToken: makeToken() };
   for (const [name, wanted] of Object.entries(PORTS)) {
-    const port = await getPort({ host: HOST, port: portNumbers(wanted, wanted + 999) });
+    const port = await firstFree(wanted, name === "amqp" ? BROKER_OFFSETS : [0]);
     if (port !== wanted) say(`Port ${wanted} is taken; ${name} gets ${port}`);
     at[name] = `${name === "smtp" || name === "amqp" ? name : "http"}://${HOST}:${port}`;
   }
   return at as Places;
+}
+
+async function firstFree(port: number, offsets: readonly number[]): Promise<number> {
+  const wanted = offsets.map((offset) => port + offset);
+  const free = await Promise.all(wanted.map((each) => getPort({ host: HOST, port: each })));
+  return free.every((each, at) => each === wanted[at]) ? port : firstFree(port + 1, offsets);
 }
 
 async function startRabbit(url: string): Promise<void> {
