@@ -13,14 +13,20 @@ import { waitFor } from "../support/wait-for.ts";
 const WAITS = ["1s", "2s", "3s", "4s"].map((wait) => `emailer.wait.${wait}`);
 let system: System;
 let attempts = 0;
+/** How often each recipient was named to the relay. */
+const asked = new Map<string, number>();
 let refusing = true;
 
 beforeEach(async () => {
   refusing = true;
   attempts = 0;
+  asked.clear();
   system = await startSystem({
     env: { RETRY_LADDER: "1s,2s", MAX_ATTEMPTS: "4" },
-    rule: () => (refusing ? [451, `4.3.0 not now, asked ${(attempts += 1)} times`] : undefined),
+    rule: (address) => {
+      asked.set(address, (asked.get(address) ?? 0) + 1);
+      return refusing ? [451, `4.3.0 not now, asked ${(attempts += 1)} times`] : undefined;
+    },
   });
   await allReady(system);
 });
@@ -70,7 +76,7 @@ describe("a delivery that is refused for a while", () => {
 });
 
 describe("another schedule", () => {
-  it("takes over all that waits on the rungs before, and sends each once", async () => {
+  it("takes over all that waits on the rungs before, makes every attempt, and sends each once", async () => {
     const ids: (string | undefined)[] = [];
     for (const [turn, schedule] of ["1s,2s", "3s", "1s,2s,4s", "2s"].entries()) {
       await system.services.emailer.end("SIGTERM");
@@ -90,6 +96,11 @@ describe("another schedule", () => {
     expect(twice(taken)).toEqual([]);
     expect(taken.sort()).toEqual(ids.sort());
     const broker = await probe(system.amqp);
+    for (const id of ids) {
+      const trail = system.audit().filter((line) => line.id === id && line.attempt);
+      expect(trail.map(({ attempt }) => attempt)).toEqual(trail.map((_, nth) => nth + 1));
+      expect(trail).toHaveLength(asked.get(String(trail[0]?.recipient)) ?? 0);
+    }
     for (const wait of WAITS) expect(await broker.depth(wait)).toBe(0);
     await broker.close();
   });

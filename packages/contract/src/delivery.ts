@@ -1,10 +1,11 @@
 import { randomUUIDv7 } from "node:crypto";
 import { z } from "zod";
-import { attemptQueues, EMAILER_QUEUE } from "./topology.ts";
+import { EMAILER_QUEUE } from "./topology.ts";
 
 /** n.b. one that begins with e or f is of a time after the year 9774, or of none; the record could not write it as a date. */
 const UUID_V7 = "[0-9a-d][0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const EMAIL_ID = new RegExp(`^${UUID_V7}$`);
+const EMAILERS_QUEUE = new RegExp(`^${EMAILER_QUEUE}(\\.attempt\\.\\d+)?$`);
 const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{0,4})$`);
 
 /** The header that marks a message whose delivery may have been made before. */
@@ -61,19 +62,18 @@ export function timeOfEmailId(id: string): number {
 
 /** What a broker counted of a message, as far as it bears on attempts and crashes. */
 export interface Counted {
-  queue: string;
   headers: Readonly<Record<string, unknown>>;
   /** Such as `3.10.8`. */
   brokerVersion: string;
 }
 
 /**
- * Which attempt this delivery is, 1 for the first: the rung plus the times this queue dead-lettered the
- * message by rejection. Counted by the broker, immune to clocks; a relay's outage consumes none.
+ * Which attempt this delivery is, 1 for the first: one more than the emailer has rejected, in whichever of its queues, so
+ * that no two have the same number though the schedule changes. Counted by the broker, immune to clocks; a relay's outage
+ * consumes none.
  */
-export function attemptOf({ queue, headers }: Counted, rungs: number): number {
-  const rung = [EMAILER_QUEUE, ...attemptQueues(rungs)].indexOf(queue);
-  return Math.max(0, rung) + 1 + rejections(headers, queue);
+export function attemptOf({ headers }: Pick<Counted, "headers">): number {
+  return 1 + rejections(headers, EMAILERS_QUEUE);
 }
 
 /**
@@ -86,13 +86,13 @@ export function crashesOf({ headers, brokerVersion }: Counted): number {
   return Math.max(0, carried ? count - rejections(headers) : count);
 }
 
-/** How often, by what `x-death` says, a message was rejected in one queue, or in all. */
-export function rejections(headers: Readonly<Record<string, unknown>>, queue?: string): number {
+/** How often, by what `x-death` says, a message was rejected in queues of such a name. */
+function rejections(headers: Counted["headers"], name = /^/): number {
   const deaths: unknown[] = Array.isArray(headers["x-death"]) ? headers["x-death"] : [];
   return deaths
     .filter((death) => typeof death === "object" && death !== null)
     .map((death) => death as Record<string, unknown>)
-    .filter(({ reason, queue: died }) => reason === "rejected" && (!queue || died === queue))
+    .filter(({ reason, queue: died }) => reason === "rejected" && name.test(String(died)))
     .reduce((sum, { count }) => sum + counted(count), 0);
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { seeded } from "../../../test/support/random.ts";
 import {
   attemptOf,
   crashesOf,
@@ -100,7 +101,6 @@ describe("emailIdSchema and deliveryIdSchema", () => {
   });
 });
 
-const RUNGS = 2;
 const died = (queue: string, reason: string, count = 1) => ({
   count,
   reason,
@@ -204,30 +204,54 @@ describe("attemptOf", () => {
   it.each([...ON_3_10, ...ON_4_3])(
     "counts attempt $attempt in $queue on $brokerVersion",
     ({ attempt, ...counted }) => {
-      expect(attemptOf(counted, RUNGS)).toBe(attempt);
+      expect(attemptOf(counted)).toBe(attempt);
     },
   );
 
   it("takes a replay, which the broker has not counted, for the first attempt", () => {
-    expect(attemptOf({ queue: "emailer", headers: {}, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
+    expect(attemptOf({ headers: {} })).toBe(1);
   });
 
   it("consumes no attempt when a connection is lost", () => {
     const headers = { "x-delivery-count": 5, "x-acquired-count": 6 };
 
-    expect(attemptOf({ queue: "emailer", headers, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
+    expect(attemptOf({ headers })).toBe(1);
   });
 
-  it("consumes no attempt in the queues of other programs", () => {
-    const headers = { "x-death": [died("other", "rejected", 9), died("emailer", "maxlen", 9)] };
+  it.each(["other", "emailer.parked", "emailer.wait.1s", "emailer.attempt.", "my.emailer"])(
+    "consumes no attempt by a rejection in %s",
+    (queue) => {
+      const headers = { "x-death": [died(queue, "rejected", 9), died("emailer", "maxlen", 9)] };
 
-    expect(attemptOf({ queue: "emailer", headers, brokerVersion: "4.3.6" }, RUNGS)).toBe(1);
-  });
+      expect(attemptOf({ headers })).toBe(1);
+    },
+  );
+
+  it.each(Array.from({ length: 50 }, (_, seed) => seed))(
+    "counts each attempt once, however the schedule changes (seed %i)",
+    (seed) => {
+      const { whole, chance } = seeded(seed);
+      const counts = new Map<string, number>();
+      const count = (queue: string, reason: string) =>
+        counts.set(`${queue} ${reason}`, (counts.get(`${queue} ${reason}`) ?? 0) + 1);
+      let rungs = whole(1, 5);
+      let rung = 0;
+
+      for (let attempt = 1; attempt <= 40; attempt += 1) {
+        const deaths = [...counts].map(([key, times]) =>
+          died(...(key.split(" ") as [string, string]), times),
+        );
+        expect(attemptOf({ headers: { "x-death": deaths } })).toBe(attempt);
+        count(rung === 0 ? "emailer" : `emailer.attempt.${rung}`, "rejected");
+        if (chance(0.3)) rungs = whole(1, 5);
+        rung = Math.min(rung + 1, rungs);
+        count(`emailer.wait.${rung}s`, "expired");
+      }
+    },
+  );
 
   it.each(FORGED)("counts the first attempt when a program forged x-death as %s", (_, death) => {
-    const counted = { queue: "emailer", headers: { "x-death": death }, brokerVersion: "3.10.8" };
-
-    expect(attemptOf(counted, RUNGS)).toBe(1);
+    expect(attemptOf({ headers: { "x-death": death } })).toBe(1);
   });
 });
 
@@ -253,11 +277,11 @@ describe("crashesOf", () => {
   it.each(["4.0.0", "4.3.6", "10.0.1"])("takes rejections off the count on %s", (brokerVersion) => {
     const headers = { "x-delivery-count": 3, "x-death": [died("emailer", "rejected", 2)] };
 
-    expect(crashesOf({ queue: "emailer", headers, brokerVersion })).toBe(1);
+    expect(crashesOf({ headers, brokerVersion })).toBe(1);
   });
 
   it.each(FORGED)("counts none when a program forged x-death as %s", (_, death) => {
-    const counted = { queue: "emailer", headers: { "x-death": death }, brokerVersion: "4.3.6" };
+    const counted = { headers: { "x-death": death }, brokerVersion: "4.3.6" };
 
     expect(crashesOf(counted)).toBe(0);
   });
@@ -265,6 +289,6 @@ describe("crashesOf", () => {
   it.each([["many"], [{}], [-5], [null]])("counts none when a program forged %j", (count) => {
     const headers = { "x-delivery-count": count };
 
-    expect(crashesOf({ queue: "emailer", headers, brokerVersion: "4.3.6" })).toBe(0);
+    expect(crashesOf({ headers, brokerVersion: "4.3.6" })).toBe(0);
   });
 });

@@ -18,11 +18,11 @@ export interface Attempt {
   possibleDuplicate: boolean;
 }
 
-/** Reads an attempt off a delivery. `rungs` is the ladder's length. */
-export function toAttempt(delivery: Delivery, rungs: number): Attempt {
+/** Reads an attempt off a delivery. */
+export function toAttempt(delivery: Delivery): Attempt {
   const { queue, properties, redelivered, brokerVersion } = delivery;
   const headers: Record<string, unknown> = properties.headers ?? {};
-  const counted = { queue, headers, brokerVersion };
+  const counted = { headers, brokerVersion };
   const crashes = crashesOf(counted);
   // Off the ladder a broker of 4.x marks every delivery as redelivered, so there only the count tells.
   const seen = crashes > 0 || (redelivered && queue === EMAILER_QUEUE);
@@ -30,7 +30,7 @@ export function toAttempt(delivery: Delivery, rungs: number): Attempt {
   return {
     delivery,
     id: idOf(properties),
-    number: attemptOf(counted, rungs),
+    number: attemptOf(counted),
     crashes,
     isMarked,
     possibleDuplicate: seen || isMarked,

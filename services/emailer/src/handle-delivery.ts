@@ -29,8 +29,6 @@ const OPEN: readonly Answer["last"][] = [null, "email.accepted", "email.deferred
 
 /** What handling a delivery needs. */
 export interface HandlerOptions extends Limits {
-  /** The ladder's length. */
-  rungs: number;
   sender: Sender;
   publisher: Pick<Publisher, "publishUntilConfirmed">;
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
@@ -45,14 +43,14 @@ export interface HandlerOptions extends Limits {
 export function createHandler(
   options: HandlerOptions,
 ): (delivery: Delivery) => Promise<Settlement> {
-  const { rungs, metrics } = options;
+  const { metrics } = options;
   // What comes again, or twice, is settled as the first was, without a second sending.
   const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
   const context = { ...options, record: createRecorder(options) };
   return (delivery) => {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
-    const attempt = toAttempt(delivery, rungs);
+    const attempt = toAttempt(delivery);
     const decided = () => decide(attempt, context);
     const handle = () => recent.once(keyOf(attempt), decided, isPristine(attempt));
     const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);

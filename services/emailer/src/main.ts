@@ -39,7 +39,6 @@ runMain((host) => {
   const guard = new Guard({ ...amqp, connection: publishing, waitMs: config.guardWaitMs });
   const handle = createHandler({
     ...config.ladder,
-    rungs: seconds.length,
     sender: config.mail,
     publisher,
     send: (mail, signal) => relays.send(mail, signal),

@@ -12,11 +12,12 @@ import {
 /**
  * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that
  * were made; what another schedule left would send a rejected delivery down two rungs, and that is two mails.
+ * Resolves to the queues of attempts that a longer ladder had: what has arrived there is to be consumed, too.
  */
 export async function takeLadder(
   channel: ConfirmChannel,
   seconds: readonly number[],
-): Promise<void> {
+): Promise<string[]> {
   const notes = await takeNotes(channel);
   const existing = notes.flatMap(({ bindings }) => bindings);
   const wanted = retryBindings(seconds, existing);
@@ -32,7 +33,12 @@ export async function takeLadder(
     await declare(channel, { exchanges: [], queues: [], bindings });
   }
   for (const { settle } of notes) settle();
-  await moveOn(channel, seconds, wanted);
+  const own = attemptQueues(seconds.length);
+  const attempts = wanted.map(({ key }) => key).filter((key) => key.startsWith("emailer.attempt."));
+  const left = attempts.filter((key) => !own.includes(key));
+  // They may have been deleted.
+  await declare(channel, { exchanges: [], queues: left.map(attemptQueue), bindings: [] });
+  return left;
 }
 
 /** Several stand there when two emailers started at the same time, or one died here. */
@@ -43,24 +49,6 @@ async function takeNotes(
   if (!message) return [];
   const bindings = JSON.parse(message.content.toString()) as Binding[];
   return [{ bindings, settle: () => channel.ack(message) }, ...(await takeNotes(channel))];
-}
-
-/** What arrived at an attempt that a shorter ladder no longer consumes goes back onto it. */
-async function moveOn(
-  channel: ConfirmChannel,
-  seconds: readonly number[],
-  bindings: readonly Binding[],
-): Promise<void> {
-  const consumed = attemptQueues(seconds.length);
-  const attempts = bindings
-    .map(({ key }) => key)
-    .filter((key) => key.startsWith("emailer.attempt."));
-  for (const queue of attempts.filter((key) => !consumed.includes(key))) {
-    // It may have been deleted, and a get from a queue that is not there ends the channel.
-    await declare(channel, { exchanges: [], queues: [attemptQueue(queue)], bindings: [] });
-    for (let message = await channel.get(queue); message; message = await channel.get(queue))
-      channel.reject(message, false);
-  }
 }
 
 function wayOf({ key, destination }: Binding): string {

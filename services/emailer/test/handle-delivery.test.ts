@@ -46,7 +46,6 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
     },
   };
   const handle = createHandler({
-    rungs: 4,
     maxAttempts: 27,
     onAmbiguous: "retry",
     sender: { from: "news@example.com", envelopeFrom: "bounces@example.com" },
@@ -127,11 +126,13 @@ describe("the guard", () => {
     expect(recorded).toEqual([["email.sent", false]]);
   });
 
-  const offTheLadder = (): Delivery => ({
-    ...delivery(randomUUIDv7(), "email.v1"),
-    queue: "emailer.attempt.1",
-    exchange: "emailer.retry",
-  });
+  /** As the broker hands a delivery over that was rejected once. */
+  const offTheLadder = (headers: object = {}): Delivery => {
+    const later = delivery(randomUUIDv7(), "email.v1");
+    const rejected = { queue: "emailer", reason: "rejected", count: 1 };
+    Object.assign(later.properties, { headers: { ...headers, "x-death": [rejected] } });
+    return { ...later, queue: "emailer.attempt.1", exchange: "emailer.retry" };
+  };
   it.each<[string, Known | undefined, boolean]>([
     ["nobody answers", undefined, true],
     ["the ledger is being built", { last: "email.deferred", whole: false }, true],
@@ -168,7 +169,7 @@ describe("the guard", () => {
   it("sends and flags a marked delivery of which nothing was heard a rung later", async () => {
     const { handle, recorded } = setUp({ last: "email.accepted" });
 
-    await handle({ ...marked(), queue: "emailer.attempt.1", exchange: "emailer.retry" });
+    await handle(offTheLadder({ "x-maybe-duplicate": true }));
 
     expect(recorded).toEqual([["email.sent", true]]);
   });
@@ -193,10 +194,8 @@ describe("the guard", () => {
 
   it("says that its emailer died with it after it had asked", async () => {
     const { handle, recorded, asked } = setUp({ last: "email.deferred" });
-    const again = offTheLadder();
-    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
 
-    await handle(again);
+    await handle(offTheLadder({ "x-delivery-count": 2 }));
 
     expect(asked[0]).toMatchObject({ marked: false, again: true });
     expect(recorded).toEqual([["email.sent", true]]);

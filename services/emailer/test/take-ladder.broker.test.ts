@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { declare } from "@posthorn/chassis";
+import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@posthorn/contract";
 import { join, ladder, topology } from "@posthorn/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
@@ -43,11 +44,26 @@ describe("takeLadder", () => {
     await waitFor("one at attempt 2", async () => (await broker.depth("emailer.attempt.2")) === 1);
     await publishAndReject();
 
-    await take([3]);
+    expect(await take([3])).toEqual(["emailer.attempt.2"]);
 
+    await moveDown("emailer.attempt.2");
     const both = async () => (await broker.depth("emailer.attempt.1")) === 2;
     await waitFor("both at the only attempt", both, 10_000);
     expect(await broker.depth("emailer.attempt.2")).toBe(0);
+  });
+
+  it("has each attempt counted once, whatever the lengths of the schedules", async () => {
+    await take([1, 2]);
+    publish(1);
+
+    const attempts: number[] = [];
+    for (const seconds of [[1, 2], [1, 2, 3], [1], [2], [1, 2], [1]]) {
+      const left = await take(seconds);
+      const queues = [EMAILER_QUEUE, ...attemptQueues(seconds.length), ...left];
+      attempts.push(attemptOf(await rejectNext(queues)));
+    }
+
+    expect(attempts).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   it("strands none and doubles none of what moves while the schedule changes under it", async () => {
@@ -74,9 +90,22 @@ describe("takeLadder", () => {
   });
 });
 
-async function take(seconds: number[]): Promise<void> {
+async function take(seconds: number[]): Promise<string[]> {
   await declare(broker.channel, join(topology(), { ...ladder(seconds), bindings: [] }));
-  await takeLadder(broker.channel, seconds);
+  return takeLadder(broker.channel, seconds);
+}
+
+/** Rejects the next message of several queues, and resolves to its headers. */
+async function rejectNext(queues: string[]): Promise<{ headers: Record<string, unknown> }> {
+  return waitFor("a message", async () => {
+    for (const queue of queues) {
+      const message = await broker.channel.get(queue);
+      if (!message) continue;
+      broker.channel.reject(message, false);
+      return { headers: message.properties.headers ?? {} };
+    }
+    return undefined;
+  });
 }
 
 async function publishAndReject(): Promise<void> {

@@ -174,7 +174,7 @@ class Pass {
   #parked({ content: body, properties }: Message): Parked {
     const { version: brokerVersion } = this.#channel.connection.serverProperties;
     const headers: Record<string, unknown> = properties.headers ?? {};
-    const doubtful = crashesOf({ queue: PARKED_QUEUE, headers, brokerVersion }) > 0;
+    const doubtful = crashesOf({ headers, brokerVersion }) > 0;
     return { body, properties, doubtful };
   }
 

@@ -32,8 +32,11 @@ export interface Delivery {
 /** Options of {@link Consumer}. */
 export interface ConsumerOptions extends SessionOptions {
   queues: readonly string[];
-  /** Makes a new channel's broker ready, after the topology was declared and before anything is consumed. */
-  prepare?: (channel: ConfirmChannel) => Promise<void>;
+  /**
+   * Makes a new channel's broker ready, after the topology was declared and before anything is consumed. Resolves to
+   * further queues to consume.
+   */
+  prepare?: (channel: ConfirmChannel) => Promise<readonly string[]>;
   /** Most deliveries in flight over all queues. Each queue gets an equal share, at least one. */
   budget: number;
   /** Handles one delivery. What it throws is a fault of ours: logged, and rejected. */
@@ -44,6 +47,7 @@ export interface ConsumerOptions extends SessionOptions {
 /** A channel that consumes, or could. */
 interface Live {
   channel: ConfirmChannel;
+  queues: readonly string[];
   tags: string[];
   signal: AbortSignal;
 }
@@ -88,12 +92,12 @@ export class Consumer extends Session<ConsumerOptions> {
 
   /** n.b. `basic.qos(global)` means "per consumer" to a quorum queue, so the budget is shared out here. */
   protected async build(channel: ConfirmChannel): Promise<void> {
-    const { queues, budget, prepare } = this.options;
-    await prepare?.(channel);
+    const { budget, prepare } = this.options;
+    const queues = [...this.options.queues, ...((await prepare?.(channel)) ?? [])];
     await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
     const lost = new AbortController();
     channel.once("close", () => lost.abort());
-    this.#live = { channel, tags: [], signal: lost.signal };
+    this.#live = { channel, queues, tags: [], signal: lost.signal };
     await this.#next((live) => this.#consume(live));
     lost.signal.throwIfAborted();
   }
@@ -116,7 +120,7 @@ export class Consumer extends Session<ConsumerOptions> {
 
   async #consume(live: Live): Promise<void> {
     if (this.paused || live.tags.length > 0) return;
-    for (const queue of this.options.queues) {
+    for (const queue of live.queues) {
       const take = (message: ConsumeMessage | null) => this.#take(live, queue, message);
       const { consumerTag } = await live.channel.consume(queue, take);
       live.tags.push(consumerTag);
