@@ -13,10 +13,11 @@ export interface Limits {
 /** What becomes of an attempt after the relay's answer. */
 export function conclude(
   { verdict }: Result,
-  { number }: Attempt,
+  { number, isMarked }: Pick<Attempt, "number" | "isMarked">,
   { maxAttempts, onAmbiguous }: Limits,
 ): Pick<Told, "kind" | "reason"> {
-  const isLast = number >= maxAttempts;
+  // n.b. what came marked went down a rung untried, for its twin to end.
+  const isLast = number - (isMarked ? 1 : 0) >= maxAttempts;
   switch (verdict) {
     case "sent":
       return { kind: "email.sent" };
