@@ -50,7 +50,11 @@ runMain((host) => {
     ...amqp,
     connection: consuming,
     queues: [EMAILER_QUEUE, ...attemptQueues(seconds.length)],
-    prepare: (channel) => takeLadder(channel, seconds),
+    // What became of deliveries whose connection was lost is said before the broker hands them over again.
+    prepare: async (channel) => {
+      await publisher.settled();
+      return takeLadder(channel, seconds);
+    },
     budget: config.prefetch,
     handle,
   });

@@ -47,6 +47,7 @@ interface Unconfirmed {
 export class Publisher extends Session<PublisherOptions> {
   readonly name = "publisher";
   readonly #unconfirmed = new Set<Unconfirmed>();
+  readonly #persisting = new Set<Promise<void>>();
   #everBuilt = false;
 
   /** Unready until it could publish once; an outage after that is the connection's to name. */
@@ -90,9 +91,24 @@ export class Publisher extends Session<PublisherOptions> {
    * @throws {PublishRefused | PublishUnknown} as {@link publish}. n.b. it is unknown as soon as one try is
    */
   async publishUntilConfirmed(
-    { ifAgain, ...first }: Publication,
+    publication: Publication,
     signal?: AbortSignal,
     mends: (error: AppError) => boolean = () => true,
+  ): Promise<void> {
+    const publishing = this.#persist(publication, signal, mends);
+    this.#persisting.add(publishing);
+    await publishing.finally(() => this.#persisting.delete(publishing));
+  }
+
+  /** Resolves when all that is published at this moment until it is confirmed has been, or was given up. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#persisting);
+  }
+
+  async #persist(
+    { ifAgain, ...first }: Publication,
+    signal: AbortSignal | undefined,
+    mends: (error: AppError) => boolean,
   ): Promise<void> {
     let next: Publication = first;
     let worst: AppError | undefined;
