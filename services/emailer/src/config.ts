@@ -53,7 +53,11 @@ export const variables = z.object({
     .enum(["retry", "park"])
     .default("retry")
     .describe("What becomes of a delivery whose connection was lost after the final dot"),
-  PREFETCH: integer(1, 2_000).default(100).describe("Most deliveries in flight, over all queues"),
+  PREFETCH: integer(1, 2_000)
+    .default(100)
+    .describe(
+      "Most deliveries in flight, shared out over all queues, but at least one each; after a relay's trouble as many come again",
+    ),
   RETRY_LADDER: z
     .string()
     .default("10s,1m,10m,1h")
