@@ -48,6 +48,8 @@ describe("messages on the exchange emails", () => {
   it.each(POISON)("parks %s with its reason and delivers the next good one", async (_, body) => {
     const parked = await broker.depth("emailer.parked");
     const taken = system.sink.taken.length;
+    const lines = () => system.audit().filter((line) => line.kind === "email.parked");
+    const before = lines().length;
 
     broker.channel.publish("emails", "", body, ours());
     broker.channel.publish("emails", "", Buffer.from(JSON.stringify(good)), ours());
@@ -57,8 +59,8 @@ describe("messages on the exchange emails", () => {
       "the bad one, parked",
       async () => (await broker.depth("emailer.parked")) === parked + 1,
     );
-    const lines = system.audit().filter((line) => line.kind === "email.parked");
-    expect(lines.at(-1)?.reason).toMatch(/^MESSAGE_/);
+    await waitFor("its line", () => lines().length > before);
+    expect(lines().at(-1)?.reason).toMatch(/^MESSAGE_/);
   });
 
   it("delivers good ones among 1,000 poison messages", async () => {
