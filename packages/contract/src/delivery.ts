@@ -1,11 +1,10 @@
 import { randomUUIDv7 } from "node:crypto";
 import { z } from "zod";
-import { EMAILER_QUEUE } from "./topology.ts";
+import { EMAILER_QUEUE, isAttemptQueue } from "./topology.ts";
 
 /** n.b. one that begins with e or f is of a time after the year 9774, or of none; the record could not write it as a date. */
 const UUID_V7 = "[0-9a-d][0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const EMAIL_ID = new RegExp(`^${UUID_V7}$`);
-const EMAILERS_QUEUE = new RegExp(`^${EMAILER_QUEUE}(\\.attempt\\.\\d+)?$`);
 const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{0,4})$`);
 
 /** The header that marks a message whose delivery may have been made before. */
@@ -73,7 +72,7 @@ export interface Counted {
  * consumes none.
  */
 export function attemptOf({ headers }: Pick<Counted, "headers">): number {
-  return 1 + rejections(headers, EMAILERS_QUEUE);
+  return 1 + rejections(headers, (queue) => queue === EMAILER_QUEUE || isAttemptQueue(queue));
 }
 
 /**
@@ -86,13 +85,13 @@ export function crashesOf({ headers, brokerVersion }: Counted): number {
   return Math.max(0, carried ? count - rejections(headers) : count);
 }
 
-/** How often, by what `x-death` says, a message was rejected in queues of such a name. */
-function rejections(headers: Counted["headers"], name = /^/): number {
+/** How often, by what `x-death` says, a message was rejected in such queues. */
+function rejections(headers: Counted["headers"], isOne: (queue: string) => boolean = () => true) {
   const deaths: unknown[] = Array.isArray(headers["x-death"]) ? headers["x-death"] : [];
   return deaths
     .filter((death) => typeof death === "object" && death !== null)
     .map((death) => death as Record<string, unknown>)
-    .filter(({ reason, queue: died }) => reason === "rejected" && name.test(String(died)))
+    .filter(({ reason, queue: died }) => reason === "rejected" && isOne(String(died)))
     .reduce((sum, { count }) => sum + counted(count), 0);
 }
 

@@ -112,7 +112,7 @@ export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
 export function retryBindings(seconds: readonly number[], existing: readonly Binding[]): Binding[] {
   const { bindings } = ladder(seconds);
   const lastWait = waitQueue(seconds.at(-1) ?? 0);
-  const lastAttempt = `emailer.attempt.${seconds.length}`;
+  const lastAttempt = attemptQueues(seconds.length).at(-1) ?? EMAILER_QUEUE;
   const keys = new Set(bindings.map(({ key }) => key));
   const gone = new Set(existing.map(({ key }) => key)).difference(keys);
   const onward = (key: string) => (key.startsWith("emailer.wait.") ? lastAttempt : lastWait);
@@ -122,6 +122,11 @@ export function retryBindings(seconds: readonly number[], existing: readonly Bin
 /** The queues of the attempts after the first, `emailer.attempt.1` and on. */
 export function attemptQueues(rungs: number): string[] {
   return Array.from({ length: rungs }, (_, rung) => `emailer.attempt.${rung + 1}`);
+}
+
+/** Whether a queue is that of an attempt after the first, of this schedule or another. */
+export function isAttemptQueue(name: string): boolean {
+  return /^emailer\.attempt\.\d+$/.test(name);
 }
 
 /** An attempt's queue, by its name. */

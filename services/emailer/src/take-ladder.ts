@@ -2,6 +2,7 @@ import { declare, type ConfirmChannel } from "@posthorn/chassis";
 import {
   attemptQueue,
   attemptQueues,
+  isAttemptQueue,
   LADDER_QUEUE,
   RETRY_EXCHANGE,
   RETRY_SPARE_EXCHANGE,
@@ -34,7 +35,7 @@ export async function takeLadder(
   }
   for (const { settle } of notes) settle();
   const own = attemptQueues(seconds.length);
-  const attempts = wanted.map(({ key }) => key).filter((key) => key.startsWith("emailer.attempt."));
+  const attempts = wanted.map(({ key }) => key).filter(isAttemptQueue);
   const left = attempts.filter((key) => !own.includes(key));
   // They may have been deleted.
   await declare(channel, { exchanges: [], queues: left.map(attemptQueue), bindings: [] });
