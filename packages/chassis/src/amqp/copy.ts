@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Delivery } from "./consumer.ts";
-import type { Publication } from "./publisher.ts";
+import type { Publication } from "./publication.ts";
 
 /** AMQP 0-9-1 §4.2.5.3: octets of a short string, which properties are. */
 const SHORT_STRING_MAX = 255;

@@ -4,25 +4,8 @@ import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
 import { inTime } from "../in-time.ts";
 import type { Check } from "../metrics-server.ts";
 import type { AmqpMetrics } from "./metrics.ts";
+import { send, type Publication } from "./publication.ts";
 import { Session, type SessionOptions } from "./session.ts";
-
-/** A message as it is published; always persistent and mandatory. */
-export interface Publication {
-  exchange: string;
-  routingKey: string;
-  body: Buffer;
-  messageId: string;
-  /** Type with schema version; absent for foreign messages that are handed on as they came. */
-  type?: string | undefined;
-  contentType?: string;
-  /** Of an answer: which query it answers. */
-  correlationId?: string;
-  /** Milliseconds since the epoch; AMQP keeps whole seconds. */
-  timestamp?: number;
-  headers?: Readonly<Record<string, unknown>>;
-  /** Headers to add when it is published again and nobody knows whether the first one was stored. */
-  ifAgain?: Readonly<Record<string, unknown>>;
-}
 
 /** Options of {@link Publisher}. */
 export interface PublisherOptions extends SessionOptions {
@@ -175,33 +158,6 @@ export class Publisher extends Session<PublisherOptions> {
       for (const waiting of this.#unconfirmed) waiting.channelLost = true;
     });
   }
-}
-
-function send(
-  channel: ConfirmChannel,
-  { exchange, routingKey, body, timestamp, headers, type, ...properties }: Publication,
-): Promise<unknown> {
-  return new Promise((resolve) => {
-    try {
-      channel.publish(
-        exchange,
-        routingKey,
-        body,
-        {
-          contentType: "application/json",
-          ...properties,
-          ...(type !== undefined && { type }),
-          ...(timestamp !== undefined && { timestamp: Math.floor(timestamp / 1_000) }),
-          headers: { ...headers },
-          persistent: true,
-          mandatory: true,
-        },
-        resolve,
-      );
-    } catch {
-      resolve(new PublishRefused("AMQP_DISCONNECTED", "The channel was closed"));
-    }
-  });
 }
 
 function verdict({ returned, channelLost }: Unconfirmed, error: unknown): AppError | undefined {

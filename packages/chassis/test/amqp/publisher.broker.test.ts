@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
 import { waitFor } from "../../../../test/support/wait-for.ts";
-import type { Publication, Publisher, PublisherOptions } from "../../src/amqp/publisher.ts";
+import type { Publication } from "../../src/amqp/publication.ts";
+import type { Publisher, PublisherOptions } from "../../src/amqp/publisher.ts";
 import type { Topology } from "../../src/amqp/topology.ts";
 import { PublishRefused, PublishUnknown } from "../../src/errors.ts";
 import { Rig } from "../support/amqp.ts";
