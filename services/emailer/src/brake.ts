@@ -13,8 +13,9 @@ export interface BrakeOptions extends SessionOptions {
 }
 
 /**
- * Stops consuming while an operator has paused sending, and gives back what no relay has begun with. The order rests as a message in a queue, so that it reaches every
- * emailer and outlives all of them; while the broker is away, the last one known holds.
+ * Stops consuming while an operator has paused sending, and gives back what no relay has begun with. The order rests as a
+ * message in a queue, so that it reaches every emailer and outlives all of them; while the broker is away, the last one known
+ * holds.
  */
 export class Brake extends Session<BrakeOptions> {
   readonly name = "brake";

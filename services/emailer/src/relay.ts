@@ -97,12 +97,12 @@ export class Relay {
     const { rate } = this.#config;
     const giveToken = () => {
       this.#tokens += 1;
-      // n.b. not at once: what became of the mail may open the circuit.
-      queueMicrotask(this.#context.onChange);
+      this.#context.onChange();
     };
     if (rate && isTokenUsed) setTimeout(giveToken, rate.periodMs + RATE_MARGIN_MS).unref();
-    else giveToken();
+    else this.#tokens += 1;
     this.#places += 1;
+    // n.b. not at once: what became of the mail may open the circuit.
     queueMicrotask(this.#context.onChange);
   }
 

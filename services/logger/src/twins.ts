@@ -4,7 +4,6 @@ import type { Query } from "@posthorn/contract";
 const REMEMBERED = 20_000;
 /** Longer than an emailer holds a delivery for its relay, and then waits for the final dot's answer. */
 const HELD_MAX_MS = 1_200_000;
-
 /** In so long the first copy of what was published again is attempted, or held for its relay and then asked about. */
 const FIRST_MAX_MS = 120_000;
 
