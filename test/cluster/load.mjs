@@ -1,6 +1,7 @@
 // Runs in a pod: the client that sends, and the relay that the mail arrives at. So it knows both ends, and counts.
 import http from "node:http";
 import net from "node:net";
+import { setTimeout } from "node:timers";
 
 const { API, KEY = "", PORT = "9000", SMTP_PORT = "2525" } = process.env;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
@@ -10,6 +11,8 @@ const unknown = new Set();
 const came = new Map();
 let phase = fresh("start");
 let rate = 0;
+/** The relay's mood: `well`, `busy` (421 to all), `later` (451 to recipients), `no` (550 to the sender), `slow` (a second a mail). */
+let mode = "well";
 const phases = [];
 
 function fresh(name) {
@@ -71,6 +74,7 @@ net
     let buffer = "";
     let inData = false;
     const say = (line) => socket.write(`${line}\r\n`);
+    if (mode === "busy") return socket.end("421 4.3.2 not now\r\n");
     say("220 load");
     socket.setEncoding("latin1").on("error", () => socket.destroy());
     socket.on("data", (text) => {
@@ -82,8 +86,11 @@ net
           const id = /^Message-ID: <([^@>]+)/im.exec(part)?.[1] ?? "";
           came.set(id, (came.get(id) ?? 0) + 1);
           inData = false;
-          say("250 2.0.0 taken");
-        } else if (/^DATA/i.test(part)) {
+          setTimeout(() => say("250 2.0.0 taken"), mode === "slow" ? 1_000 : 0);
+        } else if (mode === "busy") socket.end("421 4.3.2 not now\r\n");
+        else if (mode === "no" && /^MAIL/i.test(part)) say("550 5.7.1 not you");
+        else if (mode === "later" && /^RCPT/i.test(part)) say("451 4.2.1 later");
+        else if (/^DATA/i.test(part)) {
           inData = true;
           say("354 go on");
         } else if (/^QUIT/i.test(part)) socket.end("221 bye\r\n");
@@ -93,11 +100,13 @@ net
   })
   .listen(Number(SMTP_PORT), "::");
 
-/** POST /?rate=100&phase=drain sets the pace and begins a phase; GET / tells. */
+/** /?rate=100&phase=drain sets the pace and begins a phase, `mode` the relay's, `burst` sends so many at once; / tells. */
 http
   .createServer((request, response) => {
     const { searchParams } = new URL(request.url, "http://load");
     if (searchParams.has("rate")) rate = Number(searchParams.get("rate"));
+    mode = searchParams.get("mode") ?? mode;
+    for (let left = Number(searchParams.get("burst")); left > 0; left -= 1) send();
     if (searchParams.has("phase")) {
       phases.push({ ...phase, longestGap: Math.max(phase.longestGap, Date.now() - phase.lastAt) });
       phase = fresh(searchParams.get("phase"));

@@ -1,0 +1,151 @@
+import { execFileSync } from "node:child_process";
+import type { Check } from "./check.ts";
+import { apply, expect, kubectl, succeeds, until } from "./kubectl.ts";
+import { askLogger, nodeContainer, RESTRICTED, runIn, send, startLoad } from "./load.ts";
+import { createNamespace, freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
+
+const READY_SECONDS = 90;
+
+/** One install with nothing set. */
+export const basics: Check[] = [
+  { name: "install with nothing set, restricted", run: installPlain },
+  { name: "helm test", run: helmTest },
+  { name: "the record survives its pod", run: recordSurvives },
+  { name: "NetworkPolicies", run: knock },
+  { name: "a new image rolls its own pods only", run: rollOne },
+];
+
+async function installPlain(): Promise<string> {
+  createNamespace();
+  await freshNamespace();
+  const began = performance.now();
+  install();
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  expect(seconds < READY_SECONDS, `ready after ${seconds} s`);
+  startLoad();
+  return `ready after ${seconds} s`;
+}
+
+function helmTest(): string {
+  return /Phase: .*/.exec(runHelm("test", RELEASE))?.[0] ?? "passed";
+}
+
+async function recordSurvives(): Promise<string> {
+  const { status, body } = send("you@example.com");
+  expect(status === 202, `the send was answered ${status}`);
+  const isSent = () =>
+    JSON.stringify(askLogger("GET", `/emails/${body.id}`)).includes("email.sent");
+  const sent = await until("the email is recorded as sent", isSent, 30);
+  kubectl("delete", "pod", `${RELEASE}-logger-0`, "--wait");
+  kubectl("wait", "--for=condition=Ready", `pod/${RELEASE}-logger-0`, "--timeout=60s");
+  await until("the record knows it again", isSent, 30);
+  return `sent and recorded after ${sent} s, and known to the next pod`;
+}
+
+/** Who asks, from a pod of its own, and what may open. */
+const CALLERS: Record<string, { labels: Record<string, string>; opens: string[] }> = {
+  stranger: { labels: {}, opens: ["api:8080"] },
+  prometheus: {
+    labels: { "posthorn.io/scrape": "true" },
+    opens: ["api:8080", "api:9464", "emailer:9464", "logger:9464", "rabbitmq-nodes:15692"],
+  },
+};
+const PORTS = [
+  "api:8080",
+  "api:9464",
+  "emailer:9464",
+  "logger:9464",
+  "logger:9465",
+  "rabbitmq:5672",
+  "rabbitmq-nodes:15672",
+  "rabbitmq-nodes:15692",
+  "rabbitmq-nodes:25672",
+  "inbox:1025",
+  "inbox:1080",
+];
+
+async function knock(): Promise<string> {
+  const opened = Object.entries(CALLERS).map(([name, { labels, opens }]) => {
+    startCaller(name, labels);
+    const seen = JSON.parse(runIn(name, KNOCK)) as string[];
+    kubectl("delete", "pod", name, "--wait");
+    expect(seen.join() === opens.join(), `a ${name} opens ${seen.join(", ") || "nothing"}`);
+    return `a ${name} opens ${seen.join(", ")}`;
+  });
+  return Promise.resolve(opened.join("; "));
+}
+
+function startCaller(name: string, labels: Record<string, string>): void {
+  const idle = ["-e", "setInterval(() => {}, 1e9)"];
+  const spec = {
+    containers: [nodeContainer(name, idle)],
+    securityContext: RESTRICTED,
+    terminationGracePeriodSeconds: 1,
+  };
+  apply({ apiVersion: "v1", kind: "Pod", metadata: { name, labels }, spec });
+  kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
+}
+
+/** Which ports open; a name that is not resolved is an error, a metrics port has to tell metrics. */
+const KNOCK = `
+import { lookup } from "node:dns/promises";
+import net from "node:net";
+const opened = [];
+await new Promise((resolve) => setTimeout(resolve, 5_000));
+for (const place of ${JSON.stringify(PORTS)}) {
+  const [part, port] = place.split(":");
+  const { address } = await lookup("${RELEASE}-" + part);
+  const socket = net.connect({ host: address, port });
+  const isOpen = await new Promise((resolve) => {
+    socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
+    setTimeout(resolve, 2_000, false);
+  });
+  socket.destroy();
+  if (!isOpen) continue;
+  opened.push(place);
+  if (port !== "9464" && port !== "15692") continue;
+  const text = await (await fetch("http://" + address + ":" + port + "/metrics")).text();
+  if (!text.includes("# HELP")) throw new Error(place + " tells no metrics");
+}
+console.log(JSON.stringify(opened));
+process.exit();`;
+
+async function rollOne(): Promise<string> {
+  const others = () => ["api", "logger", "rabbitmq"].map(podsOf).join();
+  const [before, emailer] = [others(), podsOf("emailer")];
+  const image = ["--set", "emailer.image.tag=another"];
+  runHelm("upgrade", RELEASE, "charts/posthorn", "--reuse-values", ...image);
+  const seconds = await until(
+    "the emailer's pod is replaced",
+    () => podsOf("emailer") !== emailer,
+    30,
+  );
+  expect(others() === before, "another part's pods were replaced too");
+  runHelm("rollback", RELEASE, "--wait");
+  return `a new emailer's pod after ${seconds} s, all others untouched`;
+}
+
+/** Every object of every overlay with all options on, as the API server sees it. */
+export const overlays: Check[] = [{ name: "server dry run of every overlay", run: dryRun }];
+
+const ALL_OPTIONS = [
+  "global.monitoring.enabled=true,global.rabbitmq.tls.enabled=true,global.articleExchange=logs",
+  "api.autoscaling.enabled=true,emailer.keda.enabled=true",
+  "api.ingress.enabled=true,api.ingress.host=mail.example.com,api.ingress.tlsSecret=tls",
+];
+/** n.b. the Gateway API is on few clusters, and is no part of Kubernetes. */
+const ROUTE = "api.httpRoute.enabled=true,api.httpRoute.parentRefs[0].name=gateway";
+
+function dryRun(): string {
+  const hasRoutes = succeeds("get", "crd", "httproutes.gateway.networking.k8s.io");
+  const options = [...ALL_OPTIONS, ...(hasRoutes ? [ROUTE] : [])].join(",");
+  const counts = ["dev", "ha", "production"].map((overlay) => {
+    const values = ["-f", `k8s/values/${overlay}.yaml`, "--set", options];
+    const input = runHelm("template", "dry", "charts/posthorn", ...values);
+    const args = ["-n", "posthorn-dry", "apply", "--dry-run=server", "-f", "-"];
+    const told = execFileSync("kubectl", args, { input, encoding: "utf8" });
+    return `${overlay} ${told.trim().split("\n").length}`;
+  });
+  const without = hasRoutes ? "" : "; no HTTPRoute, as the cluster has no Gateway API";
+  return `objects accepted: ${counts.join(", ")}${without}`;
+}

@@ -1,0 +1,87 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Where the release under test lives; it is made, and emptied, by the checks. */
+export const NAMESPACE = process.env["NAMESPACE"] ?? "posthorn-test";
+
+/** Runs kubectl in the namespace and returns what it printed. @throws {Error} when it fails */
+export function kubectl(...args: string[]): string {
+  return execFileSync("kubectl", ["-n", NAMESPACE, ...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 64 * 1_024 * 1_024,
+  }).trim();
+}
+
+/** The same, of which only the failure counts. */
+export function succeeds(...args: string[]): boolean {
+  return spawnSync("kubectl", ["-n", NAMESPACE, ...args], { stdio: "ignore" }).status === 0;
+}
+
+/** Applies objects. */
+export function apply(...objects: object[]): void {
+  const input = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
+  execFileSync("kubectl", ["-n", NAMESPACE, "apply", "-f", "-"], {
+    input,
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+}
+
+/** A workload, as far as it is looked at. */
+export interface KubeStatus {
+  spec: { replicas: number };
+  status: { readyReplicas?: number };
+}
+
+/** A workload, as it is. */
+export function read(...what: string[]): KubeStatus {
+  return JSON.parse(kubectl("get", ...what, "-o", "json")) as KubeStatus;
+}
+
+/** The nodes' names. */
+export function nodes(): string[] {
+  return kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split(" ");
+}
+
+/** A pod's node. */
+export function nodeOf(pod: string): string {
+  return kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}");
+}
+
+/** What a Secret holds under a key. */
+export function secretOf(name: string, key: string): string {
+  const path = `jsonpath={.data.${key.replaceAll(".", "\\.")}}`;
+  return Buffer.from(kubectl("get", "secret", name, "-o", path), "base64").toString();
+}
+
+/** Restarts of the containers, by pod; those of none at all are left out. */
+export function restarts(): Record<string, number> {
+  const path =
+    "{range .items[*]}{.metadata.name}={.status.containerStatuses[0].restartCount} {end}";
+  const counts = new Map<string, number>();
+  for (const pair of kubectl("get", "pods", "-o", `jsonpath=${path}`).split(" ")) {
+    const [pod = "", count] = pair.split("=");
+    if (Number(count) > 0) counts.set(pod, Number(count));
+  }
+  return Object.fromEntries(counts);
+}
+
+/** Waits until something is so. @throws {Error} when it is not in time, naming it */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  seconds: number,
+): Promise<number> {
+  const began = performance.now();
+  const passed = () => (performance.now() - began) / 1_000;
+  while (!(await isSo())) {
+    if (passed() > seconds) throw new Error(`${what}: not so after ${seconds} s`);
+    await sleep(1_000);
+  }
+  return Math.round(passed());
+}
+
+/** @throws {Error} saying what is not so */
+export function expect(isSo: boolean, otherwise: string): void {
+  if (!isSo) throw new Error(otherwise);
+}

@@ -1,0 +1,153 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { apply, kubectl, nodeOf, nodes, secretOf } from "./kubectl.ts";
+import { rabbitmqctl, RELEASE } from "./release.ts";
+
+/** Has Node.js; the logger's own does. */
+const IMAGE = process.env["LOAD_IMAGE"] ?? "posthorn-logger:0.1.0";
+const NODE = "/nodejs/bin/node";
+
+/** What happened while the load had one task. */
+export interface Phase {
+  name: string;
+  accepted: number;
+  refused: number;
+  unknown: number;
+  failed: number;
+  /** Milliseconds without a 202. */
+  longestGap: number;
+  errors: Record<string, number>;
+}
+
+/** All that the load knows. */
+export interface Sum {
+  accepted: number;
+  came: number;
+  missing: number;
+  twice: string[];
+  phases: Phase[];
+}
+
+/** An answer from inside the cluster. */
+export interface Answer {
+  status: number;
+  body: unknown;
+}
+
+/** Starts the pod that is client and relay at once, on a node that leads no queue where there are several. */
+export function startLoad(): void {
+  const labels = {
+    app: "load",
+    "app.kubernetes.io/instance": RELEASE,
+    "posthorn.io/operator": "true",
+  };
+  const data = { "load.mjs": readFileSync("test/cluster/load.mjs", "utf8") };
+  const ports = [
+    { name: "smtp", port: 2525 },
+    { name: "control", port: 9000 },
+  ];
+  apply(
+    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "load" }, data },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "load" },
+      spec: { selector: { app: "load" }, ports },
+    },
+  );
+  kubectl("delete", "pod", "load", "--ignore-not-found", "--wait");
+  apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "load", labels }, spec: podSpec() });
+  kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=60s");
+}
+
+function podSpec(): object {
+  const leader = leaderNode();
+  const env = [
+    { name: "API", value: `http://${RELEASE}-api:8080` },
+    { name: "KEY", value: secretOf(`${RELEASE}-api-keys`, "key") },
+  ];
+  return {
+    nodeName: nodes().find((each) => each !== leader) ?? leader,
+    containers: [{ ...nodeContainer("load", ["/load/load.mjs"]), env, volumeMounts: [LOAD_MOUNT] }],
+    securityContext: RESTRICTED,
+    volumes: [{ name: "load", configMap: { name: "load" } }],
+    tolerations: [{ operator: "Exists" }],
+    terminationGracePeriodSeconds: 1,
+  };
+}
+
+const LOAD_MOUNT = { name: "load", mountPath: "/load" };
+/** What the restricted Pod Security Standard asks of a pod. */
+export const RESTRICTED = {
+  runAsNonRoot: true,
+  runAsUser: 65_532,
+  fsGroup: 65_532,
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** A container that runs Node.js. */
+export function nodeContainer(name: string, args: string[]): object {
+  return {
+    name,
+    image: IMAGE,
+    command: [NODE, ...args],
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+    resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "512Mi" } },
+  };
+}
+
+/** Runs a script in a pod that has Node.js, and returns what it printed. */
+export function runIn(pod: string, script: string): string {
+  return kubectl("exec", pod, "--", NODE, "--input-type=module", "-e", script);
+}
+
+/** Sets the load's task, and returns all that it knows: `phase=…` begins a phase, `rate=` is a second, `mode=` the relay's mood. */
+export function tell(query: string): Sum {
+  const script = `console.log(await (await fetch("http://127.0.0.1:9000/?${query}")).text())`;
+  return JSON.parse(runIn("load", script)) as Sum;
+}
+
+/** Asks the logger's internal port, with its token. */
+export function askLogger(method: string, path: string, body?: object): Answer {
+  const headers = { authorization: `Bearer ${secretOf(`${RELEASE}-internal`, "token")}` };
+  const options = { method, headers, ...(body && { body: JSON.stringify(body) }) };
+  return ask(`http://${RELEASE}-logger:9465${path}`, options);
+}
+
+/** Sends one email, and returns the answer. */
+export function send(recipient: string): { status: number; body: { id: string } } {
+  const headers = {
+    authorization: `Bearer ${secretOf(`${RELEASE}-api-keys`, "key")}`,
+    "content-type": "application/json",
+  };
+  const body = JSON.stringify({ toaddr: recipient, subject: "Cluster", body: "It works." });
+  const answer = ask(`http://${RELEASE}-api:8080/send`, { method: "POST", headers, body });
+  return answer as { status: number; body: { id: string } };
+}
+
+/** Asks a URL from the load's pod. */
+function ask(url: string, options: object): Answer {
+  const script = `
+    const response = await fetch(${JSON.stringify(url)}, ${JSON.stringify(options)});
+    console.log(JSON.stringify({ status: response.status, body: await response.json() }));`;
+  return JSON.parse(runIn("load", script)) as Answer;
+}
+
+/** Waits until all that was accepted has come, or nothing more comes for two minutes. */
+export async function settled(): Promise<Sum> {
+  let sum = tell("");
+  for (let still = 0; sum.missing > 0 && still < 24;) {
+    await sleep(5_000);
+    const next = tell("");
+    still = next.came === sum.came ? still + 1 : 0;
+    sum = next;
+  }
+  return sum;
+}
+
+/** The node of the leader of the queue `emailer`. */
+export function leaderNode(): string {
+  const listed = rabbitmqctl("list_queues", "name", "leader", "--no-table-headers");
+  const pod = /^emailer\s+rabbit@([^.\s]+)/m.exec(listed)?.[1] ?? `${RELEASE}-rabbitmq-0`;
+  return nodeOf(pod);
+}

@@ -1,0 +1,62 @@
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Check } from "./check.ts";
+import { expect, until } from "./kubectl.ts";
+
+const API = "http://localhost:8080";
+const LIVE_SECONDS = 10;
+/** A line that anybody can see changed. */
+const FILE = "services/api/src/problem.ts";
+const TITLE = "There is nothing at this path";
+
+/** `skaffold` on a clone, in the namespace that its configuration names. SKAFFOLD_DEFAULT_REPO is Skaffold's own. */
+export const skaffold: Check[] = [
+  { name: "skaffold run", run: () => timed("run") },
+  { name: "skaffold verify", run: () => timed("verify") },
+  { name: "skaffold delete", run: () => timed("delete") },
+  { name: "skaffold dev: a changed line is live", run: dev },
+  { name: "skaffold dev: Ctrl-C leaves nothing", run: leave },
+];
+
+const clone = mkdtempSync(join(tmpdir(), "posthorn-skaffold-"));
+let running: ChildProcess | undefined;
+
+function timed(command: string): string {
+  const began = performance.now();
+  if (command === "run") execFileSync("git", ["clone", "-q", process.cwd(), clone]);
+  execFileSync("skaffold", [command], { cwd: clone, stdio: ["ignore", "ignore", "inherit"] });
+  return `${Math.round((performance.now() - began) / 1_000)} s`;
+}
+
+async function dev(): Promise<string> {
+  running = spawn("skaffold", ["dev"], { cwd: clone, stdio: ["ignore", "ignore", "inherit"] });
+  const ready = await until("the API answers", () => says(TITLE), 600);
+  await sleep(5_000);
+  const path = join(clone, FILE);
+  writeFileSync(path, readFileSync(path, "utf8").replace(TITLE, "A changed line"));
+  const seconds = await until("the change is live", () => says("A changed line"), LIVE_SECONDS);
+  return `up after ${ready} s, a changed line live after ${seconds} s`;
+}
+
+async function says(title: string): Promise<boolean> {
+  const text = fetch(`${API}/nothing`).then((response) => response.text());
+  return (await text.catch(() => "")).includes(title);
+}
+
+async function leave(): Promise<string> {
+  if (!running) throw new Error("it never ran");
+  const ended = once(running, "exit");
+  running.kill("SIGINT");
+  await ended;
+  const kinds = "all,configmaps,persistentvolumeclaims,secrets,networkpolicies";
+  const list = ["-n", "posthorn", "get", kinds, "-o", "name"];
+  const isLeft = (name: string) => name !== "" && !name.includes("kube-root-ca.crt");
+  const left = () => execFileSync("kubectl", list, { encoding: "utf8" }).split("\n").filter(isLeft);
+  await until("the pods are gone", () => !left().some((name) => name.startsWith("pod/")), 120);
+  expect(left().length === 0, `left: ${left().join(", ")}`);
+  return "no object is left";
+}
