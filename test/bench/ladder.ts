@@ -4,9 +4,10 @@ import { join as joinPath } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { declare } from "@posthorn/chassis";
-import { attemptQueues, EMAILER_QUEUE, join, ladder, topology } from "@posthorn/contract";
+import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@posthorn/contract";
 import { startBroker } from "../support/broker-process.ts";
 import { probe } from "../support/broker.ts";
+import { join } from "../support/topology.ts";
 
 /**
  * Sends so many messages down the ladder, rejecting at most so many a second as emailers would, and prints how far the time

@@ -27,25 +27,13 @@ const NO_DELIVERY_LIMIT = 1_000_000_000;
 const PARKED_PASS_SECONDS = 1;
 const LOGGER_HELD_SECONDS = 60;
 
-/** Exchanges, queues and bindings, as the chassis declares them. */
-export interface Topology {
-  exchanges: {
-    name: string;
-    type: "direct" | "fanout" | "topic";
-    durable: boolean;
-    alternateExchange?: string;
-  }[];
-  queues: { name: string; arguments: Arguments }[];
-  bindings: { source: string; destination: string; to: "queue" | "exchange"; key: string }[];
-}
-type Arguments = Record<string, string | number>;
-type Exchange = Topology["exchanges"][number];
-type Queue = Topology["queues"][number];
 /** That messages with a key go from an exchange to a queue or another exchange. */
-export type Binding = Topology["bindings"][number];
+export type Binding = ReturnType<typeof binding>;
+type Arguments = Record<string, string | number>;
 
 /** What every service declares: all but the ladder's rungs. `articleExchange` is the article's transient fanout. */
-export function topology(articleExchange?: string): Topology {
+export function topology(articleExchange?: string) {
+  const article = articleExchange === undefined ? [] : [articleExchange];
   return {
     exchanges: [
       exchange(EMAILS_EXCHANGE, "fanout"),
@@ -54,27 +42,29 @@ export function topology(articleExchange?: string): Topology {
       exchange(ADOPTED_EXCHANGE, "fanout"),
       exchange(RETRY_SPARE_EXCHANGE, "direct"),
       { ...exchange(RETRY_EXCHANGE, "direct"), alternateExchange: RETRY_SPARE_EXCHANGE },
-      ...(articleExchange === undefined ? [] : [exchange(articleExchange, "fanout", false)]),
+      ...article.map((name) => ({ ...exchange(name, "fanout"), durable: false })),
     ],
     queues: [
       queue(EMAILER_QUEUE, deadLetter(RETRY_EXCHANGE, EMAILER_QUEUE)),
       queue(LOGGER_QUEUE, deadLetter("", LOGGER_HELD_QUEUE)),
-      queue(LOGGER_HELD_QUEUE, { ...deadLetter("", LOGGER_QUEUE), ...expiry(LOGGER_HELD_SECONDS) }),
+      queue(LOGGER_HELD_QUEUE, deadLetter("", LOGGER_QUEUE, LOGGER_HELD_SECONDS)),
       queue(LOGGER_PARKED_QUEUE),
       queue(PAUSED_QUEUE),
       queue(PARKED_QUEUE, deadLetter("", PARKED_PASS_QUEUE)),
-      queue(PARKED_PASS_QUEUE, { ...deadLetter("", PARKED_QUEUE), ...expiry(PARKED_PASS_SECONDS) }),
+      queue(PARKED_PASS_QUEUE, deadLetter("", PARKED_QUEUE, PARKED_PASS_SECONDS)),
     ],
     bindings: [
-      toQueue(EMAILS_EXCHANGE, EMAILER_QUEUE),
-      toQueue(EMAILS_EXCHANGE, LOGGER_QUEUE),
-      toQueue(OUTCOMES_EXCHANGE, LOGGER_QUEUE, "email.#"),
-      toQueue(ENTRY_EXCHANGE, EMAILER_QUEUE, EMAILER_QUEUE),
-      toQueue(ENTRY_EXCHANGE, EMAILER_QUEUE, REPLAY_KEY),
-      toQueue(ENTRY_EXCHANGE, LOGGER_QUEUE, REPLAY_KEY),
-      toQueue(ADOPTED_EXCHANGE, EMAILER_QUEUE),
-      toQueue(ADOPTED_EXCHANGE, LOGGER_QUEUE),
-      ...(articleExchange === undefined ? [] : bothWays(EMAILS_EXCHANGE, articleExchange)),
+      binding(EMAILS_EXCHANGE, EMAILER_QUEUE),
+      binding(EMAILS_EXCHANGE, LOGGER_QUEUE),
+      binding(OUTCOMES_EXCHANGE, LOGGER_QUEUE, "email.#"),
+      binding(ENTRY_EXCHANGE, EMAILER_QUEUE, EMAILER_QUEUE),
+      binding(ENTRY_EXCHANGE, EMAILER_QUEUE, REPLAY_KEY),
+      binding(ENTRY_EXCHANGE, LOGGER_QUEUE, REPLAY_KEY),
+      binding(ADOPTED_EXCHANGE, EMAILER_QUEUE),
+      binding(ADOPTED_EXCHANGE, LOGGER_QUEUE),
+      // Bound both ways: the broker breaks the circle, one copy per queue.
+      ...article.map((name) => binding(EMAILS_EXCHANGE, name, "", "exchange")),
+      ...article.map((name) => binding(name, EMAILS_EXCHANGE, "", "exchange")),
     ],
   };
 }
@@ -83,24 +73,20 @@ export function topology(articleExchange?: string): Topology {
  * The ladder's rungs for the emailer, which alone rejects: `emailer` → wait 10 s → attempt 1 → wait 1 min → … and the
  * last rung repeats. Every step goes through `emailer.retry`, so that another schedule is another binding.
  */
-export function ladder(seconds: readonly number[] = DEFAULT_LADDER): Topology {
+export function ladder(seconds: readonly number[] = DEFAULT_LADDER) {
   const attempts = attemptQueues(seconds.length);
   const waits = seconds.map(waitQueue);
-  const rejecting = [EMAILER_QUEUE, ...attempts];
   return {
-    exchanges: [],
     queues: [
       queue(LADDER_QUEUE),
       ...attempts.map(attemptQueue),
-      ...waits.map((name, rung) =>
-        queue(name, { ...deadLetter(RETRY_EXCHANGE, name), ...expiry(seconds[rung] ?? 0) }),
-      ),
+      ...waits.map((name, rung) => queue(name, deadLetter(RETRY_EXCHANGE, name, seconds[rung]))),
     ],
     bindings: [
-      ...rejecting.map((name, rung) =>
-        toQueue(RETRY_EXCHANGE, waits[Math.min(rung, waits.length - 1)] ?? name, name),
+      ...[EMAILER_QUEUE, ...attempts].map((name, rung) =>
+        binding(RETRY_EXCHANGE, waits[Math.min(rung, waits.length - 1)] ?? name, name),
       ),
-      ...waits.map((name, rung) => toQueue(RETRY_EXCHANGE, attempts[rung] ?? name, name)),
+      ...waits.map((name, rung) => binding(RETRY_EXCHANGE, attempts[rung] ?? name, name)),
     ],
   };
 }
@@ -116,7 +102,7 @@ export function retryBindings(seconds: readonly number[], existing: readonly Bin
   const keys = new Set(bindings.map(({ key }) => key));
   const gone = new Set(existing.map(({ key }) => key)).difference(keys);
   const onward = (key: string) => (key.startsWith("emailer.wait.") ? lastAttempt : lastWait);
-  return [...bindings, ...[...gone].map((key) => toQueue(RETRY_EXCHANGE, onward(key), key))];
+  return [...bindings, ...[...gone].map((key) => binding(RETRY_EXCHANGE, onward(key), key))];
 }
 
 /** The queues of the attempts after the first, `emailer.attempt.1` and on. */
@@ -130,17 +116,8 @@ export function isAttemptQueue(name: string): boolean {
 }
 
 /** An attempt's queue, by its name. */
-export function attemptQueue(name: string): Queue {
+export function attemptQueue(name: string) {
   return queue(name, deadLetter(RETRY_EXCHANGE, name));
-}
-
-/** Several topologies as one. */
-export function join(...parts: Topology[]): Topology {
-  return {
-    exchanges: parts.flatMap((part) => part.exchanges),
-    queues: parts.flatMap((part) => part.queues),
-    bindings: parts.flatMap((part) => part.bindings),
-  };
 }
 
 /** Such as `emailer.wait.10s`: a waiting time is part of the name, because it is an argument that never changes. */
@@ -149,37 +126,29 @@ function waitQueue(seconds: number): string {
   return seconds % 60 === 0 ? `emailer.wait.${seconds / 60}m` : `emailer.wait.${seconds}s`;
 }
 
-function exchange(name: string, type: Exchange["type"], durable = true): Exchange {
-  return { name, type, durable };
+function exchange(name: string, type: "direct" | "fanout" | "topic") {
+  return { name, type, durable: true };
 }
 
-function queue(name: string, extra: Arguments = {}): Queue {
+function queue(name: string, extra: Arguments = {}): { name: string; arguments: Arguments } {
   const common = { "x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT };
   return { name, arguments: { ...common, ...extra } };
 }
 
-/** At-least-once dead-lettering, which needs `reject-publish`; without a length limit that refuses nothing. */
-function deadLetter(exchangeName: string, key: string): Arguments {
+/**
+ * At-least-once dead-lettering of what is rejected or has waited so long; it needs `reject-publish`, which without a length
+ * limit refuses nothing.
+ */
+function deadLetter(exchangeName: string, key: string, afterSeconds?: number): Arguments {
   return {
     "x-dead-letter-exchange": exchangeName,
     "x-dead-letter-routing-key": key,
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
+    ...(afterSeconds !== undefined && { "x-message-ttl": afterSeconds * 1_000 }),
   };
 }
 
-function expiry(seconds: number): Arguments {
-  return { "x-message-ttl": seconds * 1_000 };
-}
-
-function toQueue(source: string, destination: string, key = ""): Binding {
-  return { source, destination, to: "queue", key };
-}
-
-/** The broker breaks the circle: one copy per queue. */
-function bothWays(one: string, other: string): Binding[] {
-  return [
-    { source: one, destination: other, to: "exchange", key: "" },
-    { source: other, destination: one, to: "exchange", key: "" },
-  ];
+function binding(source: string, destination: string, key = "", to = "queue") {
+  return { source, destination, to, key };
 }

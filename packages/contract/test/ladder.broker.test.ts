@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import type { GetMessage } from "amqplib";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
+import { join } from "../../../test/support/topology.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { declare } from "../../chassis/src/index.ts";
 import { attemptOf, crashesOf, type Counted } from "../src/delivery.ts";
-import { join, ladder, topology } from "../src/topology.ts";
+import { ladder, topology } from "../src/topology.ts";
 
 const RUNGS = [1, 2];
 

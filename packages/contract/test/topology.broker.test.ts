@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { createVhost, deleteVhost, probe } from "../../../test/support/broker.ts";
+import { join } from "../../../test/support/topology.ts";
 import { declare } from "../../chassis/src/index.ts";
-import { DEFAULT_LADDER, join, ladder, topology } from "../src/topology.ts";
+import { DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
 
 let url: string;
 

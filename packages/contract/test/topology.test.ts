@@ -1,8 +1,10 @@
 import { describe, expect, it } from "@jest/globals";
-import { attemptQueues, DEFAULT_LADDER, join, ladder, topology } from "../src/topology.ts";
+import { join } from "../../../test/support/topology.ts";
+import { attemptQueues, DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
 
 const whole = join(topology("logs"), ladder());
-const queueNamed = (name: string, from = whole) => from.queues.find((queue) => queue.name === name);
+const queueNamed = (name: string, from: Pick<typeof whole, "queues"> = whole) =>
+  from.queues.find((queue) => queue.name === name);
 
 /** Where a message of a direct exchange goes. */
 function routed(source: string, key: string, from = whole): string[] {

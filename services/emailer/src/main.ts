@@ -1,5 +1,5 @@
 import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@posthorn/chassis";
-import { attemptQueues, EMAILER_QUEUE, join, ladder, topology } from "@posthorn/contract";
+import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@posthorn/contract";
 import { Brake } from "./brake.ts";
 import { loadConfig } from "./config.ts";
 import { Guard } from "./guard.ts";
@@ -14,9 +14,9 @@ const PUBLISH_WINDOW = 2_000;
 runMain((host) => {
   const config = loadConfig(host.env);
   const { seconds } = config.ladder;
+  const common = topology(config.amqp.articleExchange);
   // The ladder's bindings are taken by the consumer, less what another schedule left.
-  const rungs = { ...ladder(seconds), bindings: [] };
-  const declared = join(topology(config.amqp.articleExchange), rungs);
+  const declared = { ...common, queues: [...common.queues, ...ladder(seconds).queues] };
   const { log, registry, amqp, program } = createService("emailer", config, declared, host);
   const metrics = createEmailerMetrics(registry, () => consumer.paused);
 

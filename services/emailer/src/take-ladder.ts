@@ -1,24 +1,14 @@
 import { declare, type ConfirmChannel } from "@posthorn/chassis";
-import {
-  attemptQueue,
-  attemptQueues,
-  isAttemptQueue,
-  LADDER_QUEUE,
-  RETRY_EXCHANGE,
-  RETRY_SPARE_EXCHANGE,
-  retryBindings,
-  type Binding,
-} from "@posthorn/contract";
+import { attemptQueue, attemptQueues, isAttemptQueue, retryBindings } from "@posthorn/contract";
+import { LADDER_QUEUE, RETRY_EXCHANGE, RETRY_SPARE_EXCHANGE } from "@posthorn/contract";
+import type { Binding } from "@posthorn/contract";
 
 /**
  * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that
  * were made; what another schedule left would send a rejected delivery down two rungs, and that is two mails.
  * Resolves to the queues of attempts that a longer ladder had: what has arrived there is to be consumed, too.
  */
-export async function takeLadder(
-  channel: ConfirmChannel,
-  seconds: readonly number[],
-): Promise<string[]> {
+export async function takeLadder(channel: ConfirmChannel, seconds: readonly number[]) {
   const notes = await takeNotes(channel);
   const existing = notes.flatMap(({ bindings }) => bindings);
   const wanted = retryBindings(seconds, existing);
@@ -30,15 +20,14 @@ export async function takeLadder(
   // finds its way by the spare exchange; without one it would rest until the broker tries again, three minutes later.
   for (const source of [RETRY_SPARE_EXCHANGE, RETRY_EXCHANGE]) {
     for (const { destination, key } of stale) await channel.unbindQueue(destination, source, key);
-    const bindings = wanted.map((binding) => ({ ...binding, source }));
-    await declare(channel, { exchanges: [], queues: [], bindings });
+    await declare(channel, { bindings: wanted.map((binding) => ({ ...binding, source })) });
   }
   for (const { settle } of notes) settle();
   const own = attemptQueues(seconds.length);
   const attempts = wanted.map(({ key }) => key).filter(isAttemptQueue);
   const left = attempts.filter((key) => !own.includes(key));
   // They may have been deleted.
-  await declare(channel, { exchanges: [], queues: left.map(attemptQueue), bindings: [] });
+  await declare(channel, { queues: left.map(attemptQueue) });
   return left;
 }
 

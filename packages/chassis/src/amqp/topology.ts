@@ -20,7 +20,7 @@ export interface Topology {
  */
 export async function declare(
   channel: Channel,
-  { exchanges, queues, bindings }: Topology,
+  { exchanges = [], queues = [], bindings = [] }: Partial<Topology>,
 ): Promise<void> {
   for (const { name, type, ...options } of exchanges)
     await channel.assertExchange(name, type, options);

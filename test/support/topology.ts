@@ -1,0 +1,10 @@
+import type { Topology } from "@posthorn/chassis";
+
+/** Several topologies as one. */
+export function join(...parts: Partial<Topology>[]): Topology {
+  return {
+    exchanges: parts.flatMap(({ exchanges = [] }) => exchanges),
+    queues: parts.flatMap(({ queues = [] }) => queues),
+    bindings: parts.flatMap(({ bindings = [] }) => bindings),
+  };
+}
