@@ -40,9 +40,8 @@ export function parseAddress(address: string): string | { fault: string } {
   if (fault !== undefined) return { fault };
   if (!isDomain(domain)) return { fault: "must have a valid domain after the @" };
   const normal = `${local}@${domainToASCII(domain)}`;
-  return normal.length > ADDRESS_MAX
-    ? { fault: `must not be longer than ${ADDRESS_MAX} characters` }
-    : normal;
+  if (normal.length <= ADDRESS_MAX) return normal;
+  return { fault: `must not be longer than ${ADDRESS_MAX} characters` };
 }
 
 function faultOfLocalPart(local: string): string | undefined {

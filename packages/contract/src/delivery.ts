@@ -6,6 +6,8 @@ import { EMAILER_QUEUE, isAttemptQueue } from "./topology.ts";
 const UUID_V7 = "[0-9a-d][0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const EMAIL_ID = new RegExp(`^${UUID_V7}$`);
 const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{0,4})$`);
+const NO_DELIVERY_ID =
+  "must be an email's id, a recipient's index and a generation, with dots between";
 
 /** The header that marks a message whose delivery may have been made before. */
 export const MAYBE_DUPLICATE = "x-maybe-duplicate";
@@ -17,12 +19,7 @@ export const PARKED_WHOLE = "x-parked-whole";
 export const emailIdSchema = z.string().regex(EMAIL_ID, "must be a UUID of version 7");
 
 /** A delivery's id, `emailId.recipientIndex.generation`; a replay is a new generation. */
-export const deliveryIdSchema = z
-  .string()
-  .regex(
-    DELIVERY_ID,
-    "must be an email's id, a recipient's index and a generation, with dots between",
-  );
+export const deliveryIdSchema = z.string().regex(DELIVERY_ID, NO_DELIVERY_ID);
 
 /** The parts of a delivery id. */
 export interface DeliveryId {
@@ -39,9 +36,8 @@ export function formatDeliveryId({ email, recipient, generation }: DeliveryId): 
 /** Reads a delivery id; undefined when it is none. */
 export function parseDeliveryId(text: unknown): DeliveryId | undefined {
   const [, email, recipient, generation] = DELIVERY_ID.exec(String(text)) ?? [];
-  return email === undefined
-    ? undefined
-    : { email, recipient: Number(recipient), generation: Number(generation) };
+  if (email === undefined) return undefined;
+  return { email, recipient: Number(recipient), generation: Number(generation) };
 }
 
 /** Whether a messageId is an email id of ours. */

@@ -32,17 +32,13 @@ const bodySchema = z
   .refine((text) => !text.includes("\0"), "must not have a NUL character")
   .describe("Text of the mail; line breaks as `\\n` or `\\r\\n`");
 
+const listSchema = z
+  .array(addressSchema)
+  .min(1, "must have a recipient")
+  .max(RECIPIENTS_MAX, `must not have more than ${RECIPIENTS_MAX} recipients`);
+
 const recipientsSchema = z
-  .union(
-    [
-      addressSchema,
-      z
-        .array(addressSchema)
-        .min(1, "must have a recipient")
-        .max(RECIPIENTS_MAX, `must not have more than ${RECIPIENTS_MAX} recipients`),
-    ],
-    { error: "must be an address or a list of addresses" },
-  )
+  .union([addressSchema, listSchema], { error: "must be an address or a list of addresses" })
   .describe(`One address, or a list of 1 to ${RECIPIENTS_MAX}; everyone in it sees the list`);
 
 /**

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
 import { isEmailId, parseDeliveryId, type DeliveryId } from "./delivery.ts";
 import { faultsIn } from "./faults.ts";
-import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
+import { OUTCOME_TYPE, outcomeSchema } from "./outcome.ts";
 
 /** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
@@ -29,9 +29,6 @@ export type EmailMessage =
   | { kind: "delivery"; id: DeliveryId; email: Email }
   | { kind: "foreign"; email: Email }
   | Unreadable;
-
-/** A message with an outcome in it. */
-export type OutcomeMessage = { kind: "outcome"; outcome: Outcome } | Unreadable;
 
 /**
  * Reads an email: an accepted one (its messageId is an email id), one recipient's delivery of it (a delivery id),
@@ -62,26 +59,20 @@ export function isOfKind(schema: string, type: unknown): type is string {
 }
 
 /** Reads an outcome. A query of another version comes the same way, and is as unknown as an outcome's. */
-export function readOutcome({ body, properties: { type } }: Message): OutcomeMessage {
+export function readOutcome({ body, properties: { type } }: Message) {
   const versioned = isOfKind("outcome", type) || isOfKind("query", type);
   if (versioned && type !== OUTCOME_TYPE) return newer(type);
   const outcome = parse(body, outcomeSchema);
-  return "kind" in outcome ? outcome : { kind: "outcome", outcome: outcome.value };
+  return "kind" in outcome ? outcome : { kind: "outcome" as const, outcome: outcome.value };
 }
 
 /** Reads a query or an answer; undefined when it is none. */
-export function readAs<Schema extends z.ZodType>(
-  schema: Schema,
-  body: Buffer,
-): z.output<Schema> | undefined {
+export function readAs<S extends z.ZodType>(schema: S, body: Buffer): z.output<S> | undefined {
   const result = parse(body, schema);
   return "kind" in result ? undefined : result.value;
 }
 
-function parse<Schema extends z.ZodType>(
-  body: Buffer,
-  schema: Schema,
-): { value: z.output<Schema> } | Unreadable {
+function parse<S extends z.ZodType>(body: Buffer, schema: S): { value: z.output<S> } | Unreadable {
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -98,9 +89,6 @@ function parse<Schema extends z.ZodType>(
 /** n.b. a type that is no plain version may hold anything, an address too. */
 function newer(type: string): Unreadable {
   const version = /^[a-z]+\.v[\d.]{1,9}$/.test(type) ? ` ${type}` : "";
-  return {
-    kind: "newer",
-    code: "MESSAGE_VERSION_UNKNOWN",
-    reason: `The message is of the unknown type${version}`,
-  };
+  const reason = `The message is of the unknown type${version}`;
+  return { kind: "newer", code: "MESSAGE_VERSION_UNKNOWN", reason };
 }

@@ -41,12 +41,7 @@ export const outcomeSchema = z.object({
   from: z.string().max(320).optional().describe("The envelope's sender"),
   subject: z.string().max(998).optional(),
   bytes: z.number().int().min(0).optional().describe("Size of the mail's text, in bytes of UTF-8"),
-  attempt: z
-    .number()
-    .int()
-    .min(1)
-    .optional()
-    .describe("1 for the first; absent of what is deleted"),
+  attempt: z.int().min(1).optional().describe("1 for the first; absent of what is deleted"),
   relay: z.string().max(300).optional().describe("Host and port of the relay that answered"),
   reply: z.string().max(REPLY_MAX).optional().describe("The relay's answer, or our reason"),
   reason: z.string().max(100).optional().describe("Stable code of why it failed or was parked"),
