@@ -1,6 +1,6 @@
 export * from "./config.ts";
 export * from "./errors.ts";
-export { inTime } from "./in-time.ts";
+export { inTime, TIMER_MAX_MS } from "./in-time.ts";
 export { Lifecycle, type Component } from "./lifecycle.ts";
 export { createLogger, describe, type Fields, type Log } from "./logger.ts";
 export { createRegistry, meter } from "./metrics.ts";

@@ -1,11 +1,14 @@
-import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
+import { inTime } from "./in-time.ts";
 import { describe, type Log } from "./logger.ts";
+
+/** A component gets a moment after the deadline to close what it holds by force. */
+const FORCE_MS = 500;
 
 /** Something with a lifetime. A `start` that throws has cleaned up after itself. */
 export interface Component {
   readonly name: string;
-  start(): Promise<void> | void;
+  /** Absent where there is nothing to begin. */
+  start?(): Promise<void> | void;
   /** Ends it; may be called when it never started. `signal` aborts when the deadline has passed. */
   stop(signal: AbortSignal): Promise<void> | void;
 }
@@ -27,7 +30,7 @@ export class Lifecycle {
     for (const component of components) {
       if (this.#stopped) return;
       this.#started.push(component);
-      await component.start();
+      await component.start?.();
     }
     if (!this.#stopped) this.#log.info("started");
   }
@@ -40,36 +43,20 @@ export class Lifecycle {
 
   async #stopAll(reason: string): Promise<boolean> {
     this.#log.info("stopping", { reason });
-    const late = new AbortController();
-    // n.b. not AbortSignal.timeout: an empty event loop would end the process before the deadline, and with 0.
-    const deadline = setTimeout(() => late.abort(), this.#deadlineMs);
+    const late = AbortSignal.timeout(this.#deadlineMs);
+    const endsAt = performance.now() + this.#deadlineMs;
     let clean = true;
     for (const component of this.#started.toReversed()) {
-      clean = (await this.#stopOne(component, late.signal)) && clean;
+      const leftMs = Math.max(0, endsAt - performance.now());
+      const stopping = async () => component.stop(late);
+      // n.b. its timer keeps an event loop that is empty from ending the process before the deadline, and with 0.
+      const stopped = await inTime(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
+        this.#log.error("stop failed", { component: component.name, ...describe(error) });
+        return false;
+      });
+      clean &&= stopped && !late.aborted;
     }
-    clearTimeout(deadline);
     this.#log.info("stopped", { clean });
     return clean;
   }
-
-  async #stopOne(component: Component, signal: AbortSignal): Promise<boolean> {
-    try {
-      return await Promise.race([
-        Promise.resolve(component.stop(signal)).then(() => !signal.aborted),
-        passed(signal),
-      ]);
-    } catch (error) {
-      this.#log.error("stop failed", { component: component.name, ...describe(error) });
-      return false;
-    }
-  }
-}
-
-/** A component gets a moment after the deadline to close what it holds by force. */
-const FORCE_MS = 500;
-
-async function passed(signal: AbortSignal): Promise<false> {
-  if (!signal.aborted) await once(signal, "abort");
-  await sleep(FORCE_MS);
-  return false;
 }

@@ -27,7 +27,7 @@ export interface MetricsServerOptions {
  * The metrics port. `/healthz`: the event loop answers, nothing else. `/readyz`: 200 or 503, with the reasons.
  * `/metrics`: Prometheus' text format.
  */
-export function createMetricsServer(options: MetricsServerOptions): Component {
+export function createMetricsServer(options: MetricsServerOptions): Required<Component> {
   const { host, port, log } = options;
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
     answer(request.url ?? "/", response, options).catch((error: unknown) => {
@@ -55,11 +55,8 @@ export async function listen(server: Server, host: string, port: number): Promis
   return typeof address === "object" && address ? address.port : port;
 }
 
-async function answer(
-  url: string,
-  response: ServerResponse,
-  { registry, checks }: MetricsServerOptions,
-): Promise<void> {
+async function answer(url: string, response: ServerResponse, options: MetricsServerOptions) {
+  const { registry, checks } = options;
   const path = url.split("?")[0];
   if (path === "/healthz") json(response, 200, { status: "ok" });
   else if (path === "/readyz") readiness(response, checks);

@@ -3,7 +3,6 @@ import { createServer } from "node:http";
 import { Gauge, Registry } from "prom-client";
 import { createRegistry } from "../src/metrics.ts";
 import { createMetricsServer, listen, type Check } from "../src/metrics-server.ts";
-import type { Component } from "../src/lifecycle.ts";
 import { createTestLog } from "./support/log.ts";
 
 const stops: (() => unknown)[] = [];
@@ -14,7 +13,7 @@ afterEach(async () => {
 
 async function serve(checks: Check[] = [], registry = new Registry(), host = "::") {
   const log = createTestLog();
-  const server: Component = createMetricsServer({ host, port: 0, registry, checks, log });
+  const server = createMetricsServer({ host, port: 0, registry, checks, log });
   await server.start();
   stops.push(() => server.stop(AbortSignal.abort()));
   const port = Number(log.lines[0]?.["port"]);
