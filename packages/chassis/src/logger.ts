@@ -1,26 +1,26 @@
+import { isatty } from "node:tty";
 import winston from "winston";
 import { codeOf } from "./errors.ts";
 
 /** What may stand beside a log line: codes, counts, ids and names of ours; never what a user wrote. */
 export type Fields = Record<string, string | number | boolean | undefined>;
 
-/** The process's own log. It carries no recipient, subject, body or secret. */
-export interface Log {
-  debug(message: string, fields?: Fields): void;
-  info(message: string, fields?: Fields): void;
-  warn(message: string, fields?: Fields): void;
-  error(message: string, fields?: Fields): void;
-}
+type Say = (message: string, fields?: Fields) => void;
 
-/** How a service logs. */
-export interface LogOptions {
+/** The process's own log. It carries no recipient, subject, body or secret. */
+export type Log = Record<"debug" | "info" | "warn" | "error", Say>;
+
+/** How a service logs: one JSON object a line, or coloured text for a person. */
+interface LogOptions {
   level: string;
-  /** One JSON object a line, or coloured text for a person. */
   format?: "json" | "pretty" | undefined;
 }
 
-/** Creates the log on stdout. */
-export function createLogger(service: string, { level, format }: LogOptions): Log {
+/** Creates the log on stdout; by default it is pretty in a terminal. */
+export function createLogger(
+  service: string,
+  { level, format = isatty(1) ? "pretty" : "json" }: LogOptions,
+): Log {
   const { combine, timestamp, json, colorize, printf } = winston.format;
   const pretty = combine(colorize(), timestamp({ format: "HH:mm:ss.SSS" }), printf(readable));
   return winston.createLogger({

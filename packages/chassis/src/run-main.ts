@@ -1,7 +1,7 @@
 import { ConfigError, codeOf } from "./errors.ts";
 import type { Env } from "./config.ts";
 import { Lifecycle, type Component } from "./lifecycle.ts";
-import { createLogger, describe, type Log, type LogOptions } from "./logger.ts";
+import { describe, type Log } from "./logger.ts";
 
 /** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
 const EXIT_CONFIG = 78;
@@ -11,8 +11,6 @@ const LINGER_MS = 1_000;
 /** What the composition root is handed. */
 export interface Host {
   env: Env;
-  /** Creates the service's log, in the format given, else pretty in a terminal. */
-  createLog: (service: string, options: LogOptions) => Log;
   /** Ends the process in order because of a fault that no waiting mends. */
   fail: (error: Error) => void;
 }
@@ -32,15 +30,9 @@ export interface Program {
 export function runMain(build: (host: Host) => Program): void {
   // A reader of our output that goes away must neither end the service nor be reported into the closed pipe, over and over.
   for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
-  let fail: (error: Error) => void = refuse;
-  const host: Host = {
-    env: process.env,
-    createLog: (service, { level, format = process.stdout.isTTY ? "pretty" : "json" }) =>
-      createLogger(service, { level, format }),
-    fail: (error) => fail(error),
-  };
+  let fail = refuse;
   try {
-    fail = run(build(host));
+    fail = run(build({ env: process.env, fail: (error) => fail(error) }));
   } catch (error) {
     refuse(error);
   }
@@ -48,9 +40,9 @@ export function runMain(build: (host: Host) => Program): void {
 
 function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown) => void {
   const lifecycle = new Lifecycle(log, shutdownDeadlineMs);
-  const end = async (reason: string, status: number): Promise<void> => {
+  const end = async (reason: string): Promise<void> => {
     const clean = await lifecycle.stop(reason);
-    process.exitCode ??= clean ? status : 1;
+    process.exitCode ??= clean ? 0 : 1;
     // process.exit() would cut off log lines still in the pipe, so only a leaked handle meets it.
     setTimeout(() => process.exit(), LINGER_MS).unref();
   };
@@ -58,13 +50,13 @@ function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown)
     if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
     log.error("failed", describe(error));
     process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : 1;
-    void end(codeOf(error), 1);
+    void end(codeOf(error));
   };
   let signalled = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (signalled) process.exit(1);
     signalled = true;
-    void end(signal, 0);
+    void end(signal);
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", fail).on("unhandledRejection", fail);

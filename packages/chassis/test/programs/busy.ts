@@ -1,8 +1,8 @@
-import { runMain, type Component, type Log } from "../../src/index.ts";
+import { createLogger, runMain, type Component, type Log } from "../../src/index.ts";
 
 /** Two components, each with a handle that keeps the process alive until it is stopped. */
-runMain(({ createLog }) => {
-  const log = createLog("busy", { level: "info" });
+runMain(() => {
+  const log = createLogger("busy", { level: "info" });
   return {
     log,
     shutdownDeadlineMs: 5_000,

@@ -1,4 +1,4 @@
-import { ConfigError, runMain, type Host } from "../../src/index.ts";
+import { ConfigError, createLogger, runMain, type Host } from "../../src/index.ts";
 
 const faults: Record<string, (host: Host) => void> = {
   exception: () => {
@@ -21,7 +21,7 @@ const faults: Record<string, (host: Host) => void> = {
 
 /** Starts, then meets the fault that its argument names. */
 runMain((host) => {
-  const log = host.createLog("fails-later", { level: "info" });
+  const log = createLogger("fails-later", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);
   const component = {
     name: "component",

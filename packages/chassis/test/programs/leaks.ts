@@ -1,7 +1,11 @@
-import { runMain } from "../../src/index.ts";
+import { createLogger, runMain } from "../../src/index.ts";
 
 /** Stops in time and leaves a handle behind. */
-runMain(({ createLog }) => {
+runMain(() => {
   setInterval(() => undefined, 1_000);
-  return { log: createLog("leaks", { level: "info" }), shutdownDeadlineMs: 5_000, components: [] };
+  return {
+    log: createLogger("leaks", { level: "info" }),
+    shutdownDeadlineMs: 5_000,
+    components: [],
+  };
 });

@@ -1,8 +1,8 @@
-import { runMain } from "../../src/index.ts";
+import { createLogger, runMain } from "../../src/index.ts";
 
 /** Its second component does not start. */
-runMain(({ createLog }) => {
-  const log = createLog("start-fails", { level: "info" });
+runMain(() => {
+  const log = createLogger("start-fails", { level: "info" });
   const first = {
     name: "first",
     start: () => undefined,

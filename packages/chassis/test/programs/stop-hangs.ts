@@ -1,10 +1,10 @@
-import { runMain } from "../../src/index.ts";
+import { createLogger, runMain } from "../../src/index.ts";
 
 const DEADLINE_MS = Number(process.argv[3] ?? 200);
 
 /** Never stops; `handle`: and keeps a handle open, `nothing`: and leaves the event loop empty. */
-runMain(({ createLog }) => {
-  const log = createLog("stop-hangs", { level: "info" });
+runMain(() => {
+  const log = createLogger("stop-hangs", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);
   const hanging = {
     name: "hanging",

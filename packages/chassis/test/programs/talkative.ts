@@ -1,10 +1,10 @@
-import { runMain } from "../../src/index.ts";
+import { createLogger, runMain } from "../../src/index.ts";
 
 const LINES = Number(process.argv[2]);
 
 /** Logs many lines when it stops, so that they are still under way when it ends. */
-runMain(({ createLog }) => {
-  const log = createLog("talkative", { level: "info" });
+runMain(() => {
+  const log = createLogger("talkative", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);
   const component = {
     name: "component",
