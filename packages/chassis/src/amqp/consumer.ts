@@ -137,39 +137,24 @@ export class Consumer extends Session<ConsumerOptions> {
   async #handle({ channel, signal }: Live, queue: string, message: ConsumeMessage): Promise<void> {
     const { handle, metrics, log } = this.options;
     metrics.deliveriesInFlight.set(++this.#inFlight);
-    const delivery = toDelivery(channel, queue, message, signal);
+    const { content: body, properties, fields } = message;
+    const { exchange, redelivered } = fields;
+    const brokerVersion = channel.connection.serverProperties.version;
+    const delivery = { queue, exchange, body, properties, redelivered, brokerVersion, signal };
     const handled = Promise.resolve(delivery).then(handle);
     const settlement = await handled.catch((error: unknown): Settlement => {
       if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
       return "reject";
     });
-    const settled = signal.aborted ? "lost" : settle(channel, message, settlement);
+    let settled: Settlement | "lost" = signal.aborted ? "lost" : settlement;
+    try {
+      if (settled === "ack") channel.ack(message);
+      else if (settled === "reject") channel.reject(message, false);
+    } catch {
+      // n.b. a message must be settled on the channel that delivered it; on a closed one it throws.
+      settled = "lost";
+    }
     metrics.deliveries.inc({ queue, settled });
     metrics.deliveriesInFlight.set(--this.#inFlight);
-  }
-}
-
-function toDelivery(
-  channel: ConfirmChannel,
-  queue: string,
-  { content: body, properties, fields: { exchange, redelivered } }: ConsumeMessage,
-  signal: AbortSignal,
-): Delivery {
-  const brokerVersion = channel.connection.serverProperties.version;
-  return { queue, exchange, body, properties, redelivered, brokerVersion, signal };
-}
-
-/** n.b. a message must be settled on the channel that delivered it; on a closed one it throws. */
-function settle(
-  channel: ConfirmChannel,
-  message: ConsumeMessage,
-  settlement: Settlement,
-): Settlement | "lost" {
-  try {
-    if (settlement === "ack") channel.ack(message);
-    else if (settlement === "reject") channel.reject(message, false);
-    return settlement;
-  } catch {
-    return "lost";
   }
 }

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { Delivery } from "./consumer.ts";
-import type { Publication } from "./publication.ts";
 
 /** AMQP 0-9-1 §4.2.5.3: octets of a short string, which properties are. */
 const SHORT_STRING_MAX = 255;
@@ -10,10 +9,7 @@ const HEADERS_MAX_BYTES = 16_384;
 const BROKERS_OWN = /^(x-(death|first-death|last-death|delivery-count|acquired-count)|B?CC$)/;
 
 /** The message for another queue: as it came, less what a broker wrote into it and what cannot be published again. */
-export function copyOf(
-  { body, properties }: Pick<Delivery, "body" | "properties">,
-  queue: string,
-): Publication & { headers: Record<string, unknown> } {
+export function copyOf({ body, properties }: Pick<Delivery, "body" | "properties">, queue: string) {
   const headers = Object.entries<unknown>(properties.headers ?? {}).filter(isPlain);
   const fits = Buffer.byteLength(JSON.stringify(headers)) <= HEADERS_MAX_BYTES;
   return {
@@ -36,10 +32,9 @@ function isPlain([name, value]: [string, unknown]): boolean {
  * Whether a publisher wrote into a message what only brokers write. `moved`: the exchange by which the broker itself moves
  * messages to this queue. n.b. rejecting such a message stops all dead-lettering of a 3.10 node.
  */
-export function isForged(
-  { exchange, properties: { headers = {} }, redelivered }: Delivery,
-  moved: string,
-): boolean {
+export function isForged(delivery: Delivery, moved: string): boolean {
+  const { exchange, properties, redelivered } = delivery;
+  const { headers = {} } = properties;
   const moves = headers["x-death"] !== undefined;
   const losses = Number(headers["x-delivery-count"] ?? 0) > 0 && !redelivered;
   return exchange !== moved && (moves || losses);
@@ -50,7 +45,6 @@ export function isForged(
  * reading, and would be refused at every attempt.
  */
 export function shortString(text: unknown): string | undefined {
-  const fits =
-    typeof text === "string" && text !== "" && Buffer.byteLength(text) <= SHORT_STRING_MAX;
-  return fits ? text : undefined;
+  if (typeof text !== "string" || text === "") return undefined;
+  return Buffer.byteLength(text) <= SHORT_STRING_MAX ? text : undefined;
 }

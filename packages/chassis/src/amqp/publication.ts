@@ -24,23 +24,18 @@ export function send(
   channel: ConfirmChannel,
   { exchange, routingKey, body, timestamp, headers, type, ...properties }: Publication,
 ): Promise<unknown> {
+  const options = {
+    contentType: "application/json",
+    ...properties,
+    ...(type !== undefined && { type }),
+    ...(timestamp !== undefined && { timestamp: Math.floor(timestamp / 1_000) }),
+    headers: { ...headers },
+    persistent: true,
+    mandatory: true,
+  };
   return new Promise((resolve) => {
     try {
-      channel.publish(
-        exchange,
-        routingKey,
-        body,
-        {
-          contentType: "application/json",
-          ...properties,
-          ...(type !== undefined && { type }),
-          ...(timestamp !== undefined && { timestamp: Math.floor(timestamp / 1_000) }),
-          headers: { ...headers },
-          persistent: true,
-          mandatory: true,
-        },
-        resolve,
-      );
+      channel.publish(exchange, routingKey, body, options, resolve);
     } catch {
       resolve(new PublishRefused("AMQP_DISCONNECTED", "The channel was closed"));
     }

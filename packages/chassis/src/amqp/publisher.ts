@@ -20,6 +20,10 @@ const CONFIRM_MS = 10_000;
 /** What passes in a second or two when one node of several goes. */
 const CHANGING_NODES = new Set(["AMQP_DISCONNECTED", "AMQP_CHANNEL_LOST"]);
 
+/** Whether waiting mends an error. */
+type Mends = (error: AppError) => boolean;
+const mendsAny: Mends = () => true;
+
 interface Unconfirmed {
   publication: Publication;
   returned: boolean;
@@ -31,6 +35,7 @@ export class Publisher extends Session<PublisherOptions> {
   readonly name = "publisher";
   readonly #unconfirmed = new Set<Unconfirmed>();
   readonly #persisting = new Set<Promise<void>>();
+  readonly #timeoutMs = this.options.timeoutMs ?? CONFIRM_MS;
   #everBuilt = false;
 
   /** Unready until it could publish once; an outage after that is the connection's to name. */
@@ -42,10 +47,6 @@ export class Publisher extends Session<PublisherOptions> {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
     while (this.#unconfirmed.size > 0 && !patience.aborted) await sleep(20);
     await super.stop(signal);
-  }
-
-  get #timeoutMs(): number {
-    return this.options.timeoutMs ?? CONFIRM_MS;
   }
 
   /** Why a publish would be refused at this moment. */
@@ -73,11 +74,7 @@ export class Publisher extends Session<PublisherOptions> {
    * that no waiting mends.
    * @throws {PublishRefused | PublishUnknown} as {@link publish}. n.b. it is unknown as soon as one try is
    */
-  async publishUntilConfirmed(
-    publication: Publication,
-    signal?: AbortSignal,
-    mends: (error: AppError) => boolean = () => true,
-  ): Promise<void> {
+  async publishUntilConfirmed(publication: Publication, signal?: AbortSignal, mends = mendsAny) {
     const publishing = this.#persist(publication, signal, mends);
     this.#persisting.add(publishing);
     await publishing.finally(() => this.#persisting.delete(publishing));
@@ -88,11 +85,7 @@ export class Publisher extends Session<PublisherOptions> {
     await Promise.allSettled(this.#persisting);
   }
 
-  async #persist(
-    { ifAgain, ...first }: Publication,
-    signal: AbortSignal | undefined,
-    mends: (error: AppError) => boolean,
-  ): Promise<void> {
+  async #persist({ ifAgain, ...first }: Publication, signal?: AbortSignal, mends = mendsAny) {
     let next: Publication = first;
     let worst: AppError | undefined;
     for (let delay = 50; ; delay = Math.min(delay * 2, 1_000)) {
@@ -165,7 +158,6 @@ function verdict({ returned, channelLost }: Unconfirmed, error: unknown): AppErr
   if (error && channelLost)
     return new PublishUnknown("AMQP_CHANNEL_LOST", "The channel was lost before the confirm");
   if (error) return new PublishUnknown("AMQP_NACKED", "The broker did not take the message");
-  return returned
-    ? new PublishRefused("AMQP_UNROUTABLE", "No queue is bound for the message")
-    : undefined;
+  if (returned) return new PublishRefused("AMQP_UNROUTABLE", "No queue is bound for the message");
+  return undefined;
 }

@@ -94,7 +94,8 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     });
     try {
       const lost = closed.then(() => Promise.reject(reason));
-      const built = inTime(BUILD_MS, Promise.race([this.#prepare(channel), lost]));
+      const building = declare(channel, this.options.topology).then(() => this.build(channel));
+      const built = inTime(BUILD_MS, Promise.race([building, lost]));
       if (!(await built)) throw new Error("the broker did not answer in time");
       if (signal.aborted) return true;
       this.#channel = channel;
@@ -105,11 +106,6 @@ export abstract class Session<Options extends SessionOptions> implements Compone
       this.#channel = undefined;
       void close(channel);
     }
-  }
-
-  async #prepare(channel: ConfirmChannel): Promise<void> {
-    await declare(channel, this.options.topology);
-    await this.build(channel);
   }
 
   async #keep(channel: ConfirmChannel, closed: Promise<void>): Promise<void> {
