@@ -43,8 +43,12 @@ export class Conversation {
     this.#refused = true;
     const last = this.#last;
     const begun = last && !last.req.complete;
-    if (begun) this.#refuseBegun(last, problem);
-    else this.#afterLast(() => this.#write(problem));
+    this.#afterLast(begun ? this.#end : () => this.#write(problem));
+    // What was begun has a response, which waits for its turn.
+    if (begun && !last.headersSent) {
+      last.shouldKeepAlive = false;
+      problem.answer(last);
+    }
     return !begun;
   }
 
@@ -54,14 +58,6 @@ export class Conversation {
   }
 
   readonly #end = (): void => void this.#socket.destroy();
-
-  /** The request has a response, which waits for its turn. */
-  #refuseBegun(response: ServerResponse, problem: Problem): void {
-    this.#afterLast(this.#end);
-    if (response.headersSent) return;
-    response.shouldKeepAlive = false;
-    problem.answer(response);
-  }
 
   #afterLast(act: () => void): void {
     const last = this.#open.at(-1);

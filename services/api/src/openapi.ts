@@ -63,10 +63,7 @@ function describeSend(): object {
     responses: {
       202: {
         description: "Accepted: what was sent, with its id",
-        headers: {
-          ...REQUEST_ID,
-          Location: text("`/emails/{id}`: its record, on the logger's internal port"),
-        },
+        headers: { ...REQUEST_ID, Location: text("`/emails/{id}`, on the logger's internal port") },
         ...json(ref("Accepted")),
       },
       ...describeProblems(Object.values(PROBLEMS).map(({ status }) => status)),

@@ -45,6 +45,8 @@ export const PROBLEMS = {
 /** The stable `code` of a problem document. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
+const fieldSchema = z.object({ field: z.string(), reason: z.string() });
+
 /** A problem document (RFC 9457). */
 export const problemSchema = z.object({
   type: z.string().describe("Names the kind of problem, as `code` does"),
@@ -53,10 +55,7 @@ export const problemSchema = z.object({
   detail: z.string().optional(),
   code: z.enum(Object.keys(PROBLEMS)).describe("Stable; see docs/errors.md"),
   requestId: z.string().describe("The request's id, also in `X-Request-Id`"),
-  errors: z
-    .array(z.object({ field: z.string(), reason: z.string() }))
-    .optional()
-    .describe("Which fields are at fault and why"),
+  errors: z.array(fieldSchema).optional().describe("Which fields are at fault and why"),
   position: z
     .object({ offset: z.int(), line: z.int(), column: z.int() })
     .optional()

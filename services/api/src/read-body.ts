@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
 import { Problem } from "./problem.ts";
 
 /** Smaller bodies are bounded by their number, so that nobody who sends a large one slowly holds them up. */
@@ -11,10 +11,13 @@ const BUDGET_BYTES = 16 * 1_024 * 1_024;
  * Reads a request's body into `request.body`, a Buffer, of at most so many bytes. What its head tells is refused before it is
  * read; a large one, as soon as it no longer fits in the memory that there is for all of them. What is announced takes none.
  */
-export function readBody(limitBytes: number): RequestHandler[] {
+export function readBody(limitBytes: number): RequestHandler {
   const budget = Math.max(BUDGET_BYTES, 2 * limitBytes);
   let taken = 0;
-  const read: RequestHandler = async (request, response, next) => {
+  return async (request, response, next) => {
+    refuseByHead(request, limitBytes);
+    // n.b. Node would say 100 to a body that is then refused, and 417 in no words.
+    if (request.get("Expect") !== undefined) response.writeContinue();
     let held = 0;
     response.once("close", () => (taken -= held));
     request.body = await collect(request, (bytes) => {
@@ -26,27 +29,15 @@ export function readBody(limitBytes: number): RequestHandler[] {
     });
     next();
   };
-  return [refuseByHead(limitBytes), meetExpectation, read];
 }
 
-function refuseByHead(limitBytes: number): RequestHandler {
-  return (request, _response, next) => {
-    if (Number(request.get("Content-Length") ?? 0) > limitBytes)
-      throw new Problem("BODY_TOO_LARGE");
-    if ((request.get("Content-Encoding") ?? "identity") !== "identity")
-      throw new Problem("ENCODING_UNSUPPORTED");
-    next();
-  };
-}
-
-/** n.b. Node would say 100 to a body that is then refused, and 417 in no words. */
-const meetExpectation: RequestHandler = (request, response, next) => {
-  const expected = request.get("Expect");
-  if (expected !== undefined && !/^100-continue$/i.test(expected))
+function refuseByHead(request: Request, limitBytes: number): void {
+  if (Number(request.get("Content-Length") ?? 0) > limitBytes) throw new Problem("BODY_TOO_LARGE");
+  if ((request.get("Content-Encoding") ?? "identity") !== "identity")
+    throw new Problem("ENCODING_UNSUPPORTED");
+  if (!/^100-continue$/i.test(request.get("Expect") ?? "100-continue"))
     throw new Problem("EXPECTATION_UNKNOWN");
-  if (expected !== undefined) response.writeContinue();
-  next();
-};
+}
 
 /** `admit` is told how many bytes there are so far, and may throw. */
 async function collect(request: IncomingMessage, admit: (bytes: number) => void): Promise<Buffer> {

@@ -1,14 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Publication, PublishRefused } from "@posthorn/chassis";
-import {
-  EMAIL_TYPE,
-  EMAILS_EXCHANGE,
-  MAYBE_DUPLICATE,
-  newEmailId,
-  timeOfEmailId,
-  traceOf,
-  type Email,
-} from "@posthorn/contract";
+import { newEmailId, timeOfEmailId, traceOf, type Email } from "@posthorn/contract";
+import { EMAIL_TYPE, EMAILS_EXCHANGE, MAYBE_DUPLICATE } from "@posthorn/contract";
 import type { RequestHandler } from "express";
 import { fieldErrors } from "./field-errors.ts";
 import type { ApiMetrics } from "./metrics.ts";
