@@ -87,10 +87,8 @@ export class Circuit {
   async #probe(): Promise<void> {
     const trouble = await this.#options.probe();
     if (this.#trouble === undefined) return;
-    if (trouble) {
-      this.#trouble = trouble;
-      return;
-    }
+    this.#trouble = trouble ?? this.#trouble;
+    if (trouble) return;
     this.#turn = true;
     this.#options.onTurn();
     // Nobody waits that could take it.

@@ -49,11 +49,12 @@ const POLICY = /^4\d\d[ -]4\.7\./;
 
 /** Says whose trouble a fault is. Total: every fault has exactly one verdict. */
 export function classify(fault: Fault): Verdict {
-  const { code, command, responseCode } = fault;
-  if (responseCode === undefined) return withoutReply(fault);
-  if (responseCode === CLOSING || AUTHENTICATION.has(responseCode) || OPENING.test(command)) {
-    return lostAfterDot(fault) ? "ambiguous" : "relay";
-  }
+  const { code, command, responseCode, bodyRead } = fault;
+  if (responseCode === undefined && UNSENDABLE.test(code)) return "failed";
+  if (responseCode === undefined) return bodyRead ? "ambiguous" : "relay";
+  // n.b. a reply that is not to DATA, after the body was read, says nothing of the mail.
+  if (responseCode === CLOSING || AUTHENTICATION.has(responseCode) || OPENING.test(command))
+    return bodyRead && command !== "DATA" ? "ambiguous" : "relay";
   if (code === "EAUTH" || code === "EPROTOCOL" || code === "ETLS") return "relay";
   if (!isForGood(responseCode) || responseCode === BAD_SEQUENCE)
     return command === "MAIL FROM" && isThrottled(fault) ? "relay" : "deferred";
@@ -68,9 +69,8 @@ export function isThrottled({ responseCode, response = "", command }: Fault): bo
 /** Whether the relay refuses our user or password, or there is none to show: an operator's trouble. */
 export function isAuthRefused({ code, command, responseCode }: Fault): boolean {
   if (responseCode === undefined) return code === "EAUTH";
-  return (
-    AUTHENTICATION.has(responseCode) || (command.startsWith("AUTH") && isForGood(responseCode))
-  );
+  const isRefused = command.startsWith("AUTH") && isForGood(responseCode);
+  return isRefused || AUTHENTICATION.has(responseCode);
 }
 
 /**
@@ -112,14 +112,4 @@ export function explain(fault: Fault): string {
 /** By its first digit (RFC 5321 §4.2.1), of which nodemailer makes a number as long as it stands: 5 of "5.1.1 unknown". */
 function isForGood(responseCode: number): boolean {
   return String(responseCode).startsWith("5");
-}
-
-function withoutReply(fault: Fault): Verdict {
-  if (UNSENDABLE.test(fault.code)) return "failed";
-  return fault.bodyRead ? "ambiguous" : "relay";
-}
-
-/** n.b. a reply that is not to DATA, after the body was read, says nothing of the mail. */
-function lostAfterDot({ bodyRead, command }: Fault): boolean {
-  return bodyRead && command !== "DATA";
 }

@@ -18,6 +18,7 @@ export function conclude(
 ): Pick<Told, "kind" | "reason"> {
   // n.b. what came marked went down a rung untried, for its twin to end.
   const isLast = number - (isMarked ? 1 : 0) >= maxAttempts;
+  const isAmbiguous = verdict === "ambiguous";
   switch (verdict) {
     case "sent":
       return { kind: "email.sent" };
@@ -26,12 +27,8 @@ export function conclude(
     case "sender-refused":
       return { kind: "email.parked", reason: "SENDER_REFUSED" };
     case "ambiguous":
-      return isLast || onAmbiguous === "park"
-        ? { kind: "email.parked", reason: "AMBIGUOUS" }
-        : { kind: "email.deferred" };
     case "deferred":
-      return isLast
-        ? { kind: "email.parked", reason: "ATTEMPTS_EXHAUSTED" }
-        : { kind: "email.deferred" };
+      if (!isLast && !(isAmbiguous && onAmbiguous === "park")) return { kind: "email.deferred" };
+      return { kind: "email.parked", reason: isAmbiguous ? "AMBIGUOUS" : "ATTEMPTS_EXHAUSTED" };
   }
 }

@@ -1,24 +1,21 @@
-import { copyOf, isForged, Recent, type Delivery, type Log } from "@posthorn/chassis";
-import type { Publisher, Settlement } from "@posthorn/chassis";
+import { copyOf, isForged, Recent, TIMER_MAX_MS } from "@posthorn/chassis";
+import type { Delivery, Log, Publisher, Settlement } from "@posthorn/chassis";
 import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@posthorn/contract";
 import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@posthorn/contract";
-import type { Answer, Email, Query } from "@posthorn/contract";
-import { adopt } from "./adopt.ts";
+import type { Answer, Email, Query, Reason } from "@posthorn/contract";
 import { toAttempt, type Attempt } from "./attempt.ts";
 import { conclude, type Limits } from "./conclude.ts";
 import { toMail, type Mail, type Sender } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
-import { createRecorder, type RecordOutcome, type Told } from "./outcomes.ts";
+import { createRecorder } from "./outcomes.ts";
 import type { Result } from "./passage.ts";
-import { split } from "./split.ts";
+import { toAdopted, toDeliveries } from "./split.ts";
 import { createSuspects } from "./suspects.ts";
 
 /** A delivery that so many emailers died with is parked before anything else is done with it. */
 const CRASHES_MAX = 20;
 /** From here on a delivery is suspected of killing emailers, and handled alone. */
 const CRASHES_SUSPECT = 3;
-/** The longest that a timer can wait; a relay is not waited for so long. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 /** In so long, in milliseconds, an emailer that lost only its connection says what became of what it had in hand. */
 const HEARSAY_MS = 2_000;
 /** Deliveries whose settlement is remembered: several times what can be in flight. */
@@ -40,15 +37,13 @@ export interface HandlerOptions extends Limits {
 }
 
 /** Creates the function that decides what becomes of each delivery from the broker. */
-export function createHandler(
-  options: HandlerOptions,
-): (delivery: Delivery) => Promise<Settlement> {
+export function createHandler(options: HandlerOptions) {
   const { metrics } = options;
   // What comes again, or twice, is settled as the first was, without a second sending.
   const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
   const context = { ...options, record: createRecorder(options) };
-  return (delivery) => {
+  return (delivery: Delivery): Promise<Settlement> => {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = toAttempt(delivery);
     const decided = () => decide(attempt, context);
@@ -58,9 +53,7 @@ export function createHandler(
   };
 }
 
-interface Context extends HandlerOptions {
-  record: RecordOutcome;
-}
+type Context = HandlerOptions & { record: ReturnType<typeof createRecorder> };
 
 /** Has the message come again without what its publisher should not have written. */
 async function cleanse(delivery: Delivery, { publisher }: HandlerOptions): Promise<Settlement> {
@@ -82,9 +75,10 @@ function keyOf({ delivery, id, number }: Attempt): string {
 
 async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
   const { publisher, metrics, log } = context;
+  const { signal } = attempt.delivery;
   if (attempt.crashes >= CRASHES_MAX) {
     const reply = `${attempt.crashes} emailers died or lost their connection with it`;
-    return parkUnread(attempt, { reason: "CRASHED", reply }, context);
+    return parkUnread(attempt, "CRASHED", reply, context);
   }
   const message = readEmail(attempt.delivery);
   switch (message.kind) {
@@ -94,14 +88,16 @@ async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
       log.warn("held on the ladder: a newer emailer must read it", { reason: message.reason });
       return "reject";
     case "malformed":
-      return parkUnread(attempt, { reason: message.code, reply: message.reason }, context);
+      return parkUnread(attempt, message.code, message.reason, context);
     case "foreign":
-      await adopt(message.email, attempt, publisher);
+      await publisher.publishUntilConfirmed(toAdopted(message.email, attempt), signal);
       metrics.adopted.inc();
       return "ack";
     case "email":
       if (recipientsOf(message.email).length === 1) return deliver(message.email, attempt, context);
-      await split(message.email, attempt, publisher);
+      // n.b. one at a time: fifty copies of a large body at once are no email's memory.
+      for (const one of toDeliveries(message.email, attempt))
+        await publisher.publishUntilConfirmed(one, signal);
       metrics.split.inc();
       return "ack";
     case "delivery":
@@ -109,13 +105,9 @@ async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
   }
 }
 
-async function parkUnread(
-  attempt: Attempt,
-  told: Pick<Told, "reason" | "reply">,
-  { record, log }: Context,
-): Promise<Settlement> {
-  log.warn("parked", { delivery: formatDeliveryId(attempt.id), reason: told.reason });
-  return record(attempt, { kind: "email.parked", ...told });
+function parkUnread(attempt: Attempt, reason: Reason, reply: string, { record, log }: Context) {
+  log.warn("parked", { delivery: formatDeliveryId(attempt.id), reason });
+  return record(attempt, { kind: "email.parked", reason, reply });
 }
 
 async function deliver(email: Email, attempt: Attempt, context: Context): Promise<Settlement> {
@@ -123,7 +115,7 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
   const recipient = recipientsOf(email)[id.recipient];
   if (recipient === undefined) {
     const reply = "The delivery id names a recipient that is not there";
-    return parkUnread(attempt, { reason: "MESSAGE_SCHEMA", reply }, context);
+    return parkUnread(attempt, "MESSAGE_SCHEMA", reply, context);
   }
   const settled = isPristine(attempt) ? undefined : await settleDoubt(attempt, context);
   if (settled) return settled;
@@ -148,6 +140,7 @@ async function unlessExpired<T>(
   if (expiresAt === undefined) return work(signal);
   const left = Date.parse(expiresAt) - Date.now();
   if (left <= 0) return undefined;
+  // n.b. a relay is not waited for longer than a timer can wait.
   const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
   return work(AbortSignal.any([signal, expired])).catch((error: unknown) => {
     if (error !== expired.reason) throw error;

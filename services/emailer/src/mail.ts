@@ -21,21 +21,16 @@ export type Mail = ReturnType<typeof toMail>;
  * The mail of one recipient's delivery. Date and Message-ID derive from the email's id, so they are the
  * same on every attempt, and a receiver can drop a duplicate.
  */
-export function toMail(
-  id: string,
-  email: Email,
-  recipient: string,
-  { from, envelopeFrom }: Sender,
-) {
-  const sender = addressOf(from);
+export function toMail(id: string, email: Email, recipient: string, sender: Sender) {
+  const address = addressOf(sender.from);
   return {
-    envelope: { from: envelopeFrom, to: recipient },
-    from,
+    envelope: { from: sender.envelopeFrom, to: recipient },
+    from: sender.from,
     to: recipientsOf(email),
     subject: email.subject,
     text: email.body,
     date: new Date(timeOfEmailId(id)),
-    messageId: `<${id}${sender.slice(sender.lastIndexOf("@"))}>`,
+    messageId: `<${id}${address.slice(address.lastIndexOf("@"))}>`,
   };
 }
 

@@ -18,21 +18,18 @@ export interface Told {
   relay?: string;
 }
 
-/**
- * Publishes what became of an attempt, through any outage of the broker. Resolves when that is confirmed, to how its
- * delivery is to be settled.
- */
-export type RecordOutcome = (attempt: Attempt, told: Told) => Promise<Settlement>;
-
 /** What recording needs. */
 export interface RecorderOptions {
   publisher: Pick<Publisher, "publishUntilConfirmed">;
   metrics: Pick<EmailerMetrics, "outcomes" | "possibleDuplicates" | "acceptToSentSeconds">;
 }
 
-/** Creates the function that records outcomes. */
-export function createRecorder({ publisher, metrics }: RecorderOptions): RecordOutcome {
-  return async (attempt, told) => {
+/**
+ * Creates the function that publishes what became of an attempt, through any outage of the broker. It resolves when that is
+ * confirmed, to how the delivery is to be settled.
+ */
+export function createRecorder({ publisher, metrics }: RecorderOptions) {
+  return async (attempt: Attempt, told: Told): Promise<Settlement> => {
     const { kind } = told;
     if (kind === "email.parked")
       await publisher.publishUntilConfirmed(toParked(attempt, told), attempt.delivery.signal);
@@ -46,8 +43,17 @@ export function createRecorder({ publisher, metrics }: RecorderOptions): RecordO
   };
 }
 
-function toPublication(attempt: Attempt, told: Told): Publication {
+function toPublication({ id, number, possibleDuplicate }: Attempt, { mail, reply, ...told }: Told) {
   const timestamp = Date.now();
+  const outcome: Outcome = {
+    delivery: formatDeliveryId(id),
+    time: new Date(timestamp).toISOString(),
+    ...(mail && describeMail(mail)),
+    attempt: number,
+    ...told,
+    reply: reply.slice(0, REPLY_MAX),
+    possibleDuplicate,
+  };
   return {
     exchange: OUTCOMES_EXCHANGE,
     routingKey: told.kind,
@@ -55,23 +61,7 @@ function toPublication(attempt: Attempt, told: Told): Publication {
     messageId: newEmailId(),
     type: OUTCOME_TYPE,
     timestamp,
-    body: Buffer.from(JSON.stringify(toOutcome(attempt, told, timestamp))),
-  };
-}
-
-function toOutcome(
-  { id, number, possibleDuplicate }: Attempt,
-  { mail, reply, ...told }: Told,
-  now: number,
-): Outcome {
-  return {
-    delivery: formatDeliveryId(id),
-    time: new Date(now).toISOString(),
-    ...(mail && describeMail(mail)),
-    attempt: number,
-    ...told,
-    reply: reply.slice(0, REPLY_MAX),
-    possibleDuplicate,
+    body: Buffer.from(JSON.stringify(outcome)),
   };
 }
 

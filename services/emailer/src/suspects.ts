@@ -6,16 +6,14 @@ const SPREAD_MS = 500;
 /** A suspect that takes longer than this to harm has the others go on beside it. */
 const ALONE_MS = 5_000;
 
-/** Does the work of one suspect after the other. */
-export type Suspects = <T>(work: () => Promise<T>) => Promise<T>;
-
 /**
- * Creates the queue of the suspects: deliveries that several emailers died with. One of them is guilty, the others were
- * in flight beside it. Alone and in a random order, about half of the innocent are done before the guilty one strikes.
+ * Creates the queue of the suspects, which does the work of one after the other: deliveries that several emailers died with.
+ * One of them is guilty, the others were in flight beside it. Alone and in a random order, about half of the innocent are
+ * done before the guilty one strikes.
  */
-export function createSuspects(): Suspects {
+export function createSuspects() {
   let turn: Promise<unknown> = Promise.resolve();
-  return async (work) => {
+  return async <T>(work: () => Promise<T>): Promise<T> => {
     await sleep(Math.random() * SPREAD_MS);
     const begun = turn.then(() => ({ result: work() }));
     turn = begun.then(({ result }) => inTime(ALONE_MS, result)).catch(() => undefined);
