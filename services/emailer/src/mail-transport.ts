@@ -35,38 +35,23 @@ export interface RelayOptions {
 export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault };
 
 /** Hands mails to one relay over a pool of connections. */
-export interface MailTransport {
-  /**
-   * Resolves to nothing for a mail that {@link renew} was called before it was begun, or that was not wanted any more.
-   * `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body.
-   */
-  send(mail: Mail, patienceMs: number, course?: Course): Promise<Sent | undefined>;
-  /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
-  probe(patienceMs: number): Promise<Fault | undefined>;
-  /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
-  renew(): void;
-  close(): void;
-}
+export type MailTransport = ReturnType<typeof createMailTransport>;
 
 /** Creates a transport; it connects when there is something to send. `finalMs`: how long it waits for the final reply. */
-export function createMailTransport(options: RelayOptions, finalMs: number): MailTransport {
+export function createMailTransport(options: RelayOptions, finalMs: number) {
   let pool = createPool(options, finalMs);
   return {
-    async send(mail, patienceMs, course = {}) {
+    /**
+     * Resolves to nothing for a mail that `renew` was called before it was begun, or that was not wanted any more.
+     * `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body.
+     */
+    async send(mail: Mail, patienceMs: number, course: Course = {}): Promise<Sent | undefined> {
       const progress = new Progress(patienceMs, course);
-      const { signal } = progress;
       const used = pool;
-      const textEncoding = "quoted-printable" as const;
+      const content = { ...mail, ...subjectOf(mail), to: [...mail.to] };
+      const how = { textEncoding: "quoted-printable", signal: progress.signal, progress } as const;
       try {
-        const content = {
-          ...mail,
-          ...subjectOf(mail),
-          to: [...mail.to],
-          textEncoding,
-          signal,
-          progress,
-        };
-        const { response } = await used.sendMail(content);
+        const { response } = await used.sendMail({ ...content, ...how });
         return { taken: true, reply: response };
       } catch (error) {
         if (course.unwanted?.aborted && !progress.bodyRead) return undefined;
@@ -78,7 +63,8 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
         if (used !== pool) await nextTurn();
       }
     },
-    async probe(patienceMs) {
+    /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
+    async probe(patienceMs: number): Promise<Fault | undefined> {
       // A relay may be back under another address, and nodemailer would go to the old one for five minutes.
       dnsCache.delete(options.host);
       const socket = new Socket();
@@ -90,6 +76,7 @@ export function createMailTransport(options: RelayOptions, finalMs: number): Mai
       socket.destroy();
       return fault;
     },
+    /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
     renew() {
       pool.close();
       pool = createPool(options, finalMs);

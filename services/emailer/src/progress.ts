@@ -17,6 +17,11 @@ export class Progress {
   /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
   bodyRead = false;
   readonly #patience = new AbortController();
+  /**
+   * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, only when the
+   * mail is given up.
+   */
+  readonly signal = this.#patience.signal;
   readonly #timer: NodeJS.Timeout;
   readonly #course: Course;
 
@@ -27,14 +32,6 @@ export class Progress {
     unwanted?.addEventListener("abort", this.#abort);
     givenUp?.addEventListener("abort", this.#abort);
     if (unwanted?.aborted) this.#abort();
-  }
-
-  /**
-   * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, only when the
-   * mail is given up.
-   */
-  get signal(): AbortSignal {
-    return this.#patience.signal;
   }
 
   watch(body: Readable): Readable {

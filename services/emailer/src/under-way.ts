@@ -21,7 +21,7 @@ export class UnderWay {
     this.#onSilent = onSilent;
   }
 
-  /** Sends one; resolves to nothing when it was {@link takeBack taken back}, or as {@link MailTransport.send}. */
+  /** Sends one; resolves to nothing when it was {@link takeBack taken back}, or as the transport's `send` does. */
   async send({ mail, signal }: Passage, patienceMs: number): Promise<Sent | undefined> {
     const givenUp = new AbortController();
     let watch: NodeJS.Timeout | undefined;
