@@ -11,6 +11,8 @@ const AGAIN_MS = 5_000;
 export interface GuardOptions extends SessionOptions {
   /** How long an answer may take, in milliseconds. */
   waitMs: number;
+  /** Aborts when nobody is to wait any longer. */
+  ending: AbortSignal;
 }
 
 /**
@@ -19,24 +21,18 @@ export interface GuardOptions extends SessionOptions {
  */
 export class Guard extends Session<GuardOptions> {
   readonly name = "guard";
-  readonly #ending = new AbortController();
   /** The queries without an answer, by their id. */
   readonly #asked = new Map<string, Query>();
   /** Emits each answer under its query's id. */
   readonly #answers = new EventEmitter();
   #channel: ConfirmChannel | undefined;
 
-  /** Lets nobody wait any longer. */
-  giveUp(): void {
-    this.#ending.abort();
-  }
-
   /**
    * What the record knows of a delivery, in so many milliseconds; undefined when there was no answer in time after that.
    * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops
    */
   async ask(query: Query, signal: AbortSignal, afterMs = 0): Promise<Answer | undefined> {
-    const given = AbortSignal.any([signal, this.#ending.signal]);
+    const given = AbortSignal.any([signal, this.options.ending]);
     await sleep(afterMs, undefined, { signal: given });
     const patience = AbortSignal.any([given, AbortSignal.timeout(this.options.waitMs)]);
     const id = newEmailId();

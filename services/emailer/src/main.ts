@@ -22,21 +22,20 @@ runMain((host) => {
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });
-  const publisher = new Publisher({
-    ...amqp,
-    connection: publishing,
-    windowSize: PUBLISH_WINDOW,
-  });
+  const publisher = new Publisher({ ...amqp, connection: publishing, windowSize: PUBLISH_WINDOW });
 
+  const ending = new AbortController();
   const relays = new Relays({
     relays: config.relays,
+    ending: ending.signal,
     onTrouble: () => consumer.pause(),
     onWell: () => consumer.resume(),
     onHeldTooLong: () => void consumer.release(),
     metrics,
     log,
   });
-  const guard = new Guard({ ...amqp, connection: publishing, waitMs: config.guardWaitMs });
+  const asking = { waitMs: config.guardWaitMs, ending: ending.signal };
+  const guard = new Guard({ ...amqp, ...asking, connection: publishing });
   const handle = createHandler({
     ...config.ladder,
     sender: config.mail,
@@ -60,22 +59,10 @@ runMain((host) => {
   });
   const brake = new Brake({ ...amqp, connection: consuming, consumer, metrics });
   // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
-  const release = () => {
-    relays.release();
-    guard.giveUp();
-  };
-  const waiting = { name: "waiting", start: () => undefined, stop: release };
+  const waiting = { name: "waiting", stop: () => ending.abort() };
   const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, brake.check];
 
   // Started left to right, stopped right to left.
-  return program(checks, [
-    publishing,
-    consuming,
-    publisher,
-    guard,
-    relays,
-    brake,
-    consumer,
-    waiting,
-  ]);
+  const components = [publishing, consuming, publisher, guard, relays, brake, consumer, waiting];
+  return program(checks, components);
 });

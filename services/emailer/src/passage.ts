@@ -52,7 +52,7 @@ export type Hand = (passage: Passage) => Promise<Result | undefined>;
 /** What every relay needs. */
 export interface RelayContext {
   patience: Patience;
-  /** Aborts when there is nothing more to send. */
+  /** Aborts when there is nothing more to send: lets go of what waits for a relay, and ends the probes. */
   ending: AbortSignal;
   /** Whether mail would go to another relay. */
   isOtherWell: (relay: Relay) => boolean;

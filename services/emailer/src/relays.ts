@@ -5,7 +5,7 @@ import type { Hand, RelayConfig, RelayContext, Result } from "./passage.ts";
 import { Relay } from "./relay.ts";
 
 /** Options of {@link Relays}. */
-export interface RelaysOptions extends Pick<RelayContext, "metrics" | "log"> {
+export interface RelaysOptions extends Pick<RelayContext, "ending" | "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
   patience?: Patience;
@@ -16,14 +16,13 @@ export interface RelaysOptions extends Pick<RelayContext, "metrics" | "log"> {
   onHeldTooLong: () => void;
 }
 
-/** The relays: each mail goes to the first that is well, as soon as there is a place and a token. */
+/** The relays: each mail goes to the first that is well, as soon as there is a place and a token. They connect for it. */
 export class Relays implements Component {
   readonly name = "relays";
   readonly #options: RelaysOptions;
   readonly #relays: readonly Relay[];
   /** The mails that wait, in the order of their coming. */
   readonly #waiting = new Set<(hand: Hand) => void>();
-  readonly #ending = new AbortController();
   readonly #patience: Patience;
   #oneIsWell = true;
   #holding: NodeJS.Timeout | undefined;
@@ -34,7 +33,6 @@ export class Relays implements Component {
     const context: RelayContext = {
       ...options,
       patience: this.#patience,
-      ending: this.#ending.signal,
       isOtherWell: (relay) => this.#relays.some((other) => other !== relay && isWell(other)),
       onChange: () => this.#changed(),
       onSilent: () => this.#askForMore(),
@@ -47,17 +45,8 @@ export class Relays implements Component {
     return this.#relays.map((relay) => relay.check);
   }
 
-  start(): void {
-    // They connect when there is something to send.
-  }
-
   stop(): void {
     for (const relay of this.#relays) relay.close();
-  }
-
-  /** Lets go of what waits for a relay to be well, or for its limits; probes no more. */
-  release(): void {
-    this.#ending.abort();
   }
 
   /**
@@ -67,7 +56,7 @@ export class Relays implements Component {
   async send(mail: Mail, signal: AbortSignal): Promise<Result> {
     const passage = { mail, signal, again: false, stalls: 0, breaks: 0 };
     for (;;) {
-      const hand = await this.#turn(AbortSignal.any([signal, this.#ending.signal]));
+      const hand = await this.#turn(AbortSignal.any([signal, this.#options.ending]));
       const result = await hand(passage);
       if (result) return result;
     }

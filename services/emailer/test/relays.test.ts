@@ -153,7 +153,7 @@ describe("Relays#send, with one relay", () => {
   });
 
   it("lets go of a held mail whose channel is lost, and of all when it is released", async () => {
-    const { relays, told } = await start([refuseAt("greeting", "drop")]);
+    const { relays, release, told } = await start([refuseAt("greeting", "drop")]);
     const channel = new AbortController();
     const lost = relays.send(mailTo("ada@example.com"), channel.signal);
     const held = relays.send(mailTo("bob@example.com"), live);
@@ -161,7 +161,7 @@ describe("Relays#send, with one relay", () => {
 
     channel.abort();
     await expect(lost).rejects.toThrow("aborted");
-    relays.release();
+    release();
     await expect(held).rejects.toThrow("aborted");
   });
 
@@ -575,7 +575,10 @@ async function start<const Scripts extends readonly (Script | undefined)[]>(
   const note = (...line: unknown[]) => void logged.push(line);
   const log: Log = { debug: note, info: note, warn: note, error: note };
   const registry = new Registry();
+  const ending = new AbortController();
+  const release = () => ending.abort();
   const relays = new Relays({
+    ending: ending.signal,
     relays: scripted.flatMap(({ port }) => (url ? fromUrl(url(port)) : relayAt(port))),
     patience: patience ?? QUICK,
     onTrouble: () => told.push("trouble"),
@@ -584,16 +587,12 @@ async function start<const Scripts extends readonly (Script | undefined)[]>(
     metrics: createEmailerMetrics(registry),
     log,
   });
-  ended.push(
-    ...scripted.map(({ close }) => close),
-    () => relays.stop(),
-    () => relays.release(),
-  );
+  ended.push(...scripted.map(({ close }) => close), () => relays.stop(), release);
   const metric = async (name: string) =>
     (await registry.getMetricsAsJSON())
       .filter((each) => each.name === name)
       .flatMap(({ values }) => values.map(({ value }) => value));
-  return { relays, scripted, told, logged, metric };
+  return { relays, release, scripted, told, logged, metric };
 }
 
 function fromUrl(url: string): RelayConfig[] {
