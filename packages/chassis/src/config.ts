@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { ConfigError } from "./errors.ts";
+import { TIMER_MAX_MS } from "./in-time.ts";
 
 /** The environment as a process hands it over. */
 export type Env = Record<string, string | undefined>;
@@ -8,22 +9,19 @@ export type Env = Record<string, string | undefined>;
 /** Marks a variable as secret: it may also come from the file that `<NAME>_FILE` names. */
 export const SECRET = { secret: true } as const;
 
+const BROKER_URL = { protocol: /^amqps?$/, hostname: /./ };
+/** Names that begin with `amq.` are the broker's. */
+const EXCHANGE_NAME = /^(?!amq\.)[\w.-]{1,200}$/;
+
 /** The variables that every service reads. */
 export const commonVariables = {
   AMQP_URL: z
-    .url({
-      protocol: /^amqps?$/,
-      hostname: /./,
-      error: "must be a URL that begins with amqp:// or amqps://",
-    })
+    .url({ ...BROKER_URL, error: "must be a URL that begins with amqp:// or amqps://" })
     .refine(hasReadableCredentials, "must have user and password percent-encoded")
     .meta({ ...SECRET, description: "Where RabbitMQ is, with user, password and virtual host" }),
   ARTICLE_EXCHANGE: z
     .string()
-    .regex(
-      /^(?!amq\.)[\w.-]{1,200}$/,
-      "must be 1 to 200 letters, digits, dots, dashes or underscores",
-    )
+    .regex(EXCHANGE_NAME, "must be 1 to 200 letters, digits, dots, dashes or underscores")
     .optional()
     .describe("A transient fanout, such as `logs`, bound to and from `emails`"),
   LOG_FORMAT: z
@@ -33,11 +31,8 @@ export const commonVariables = {
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")
-    .describe("The least level that is logged"),
-  METRICS_HOST: z
-    .string()
-    .default("::")
-    .describe("Address of the metrics port; `::` is every address, IPv4 too"),
+    .describe("Least level logged"),
+  METRICS_HOST: z.string().default("::").describe("Address of the metrics port; `::` is every one"),
   METRICS_PORT: port(9464, "Serves `/healthz`, `/readyz` and `/metrics`"),
   SHUTDOWN_DEADLINE_MS: milliseconds(20_000, "How long stopping may take before it is forced"),
 };
@@ -50,16 +45,19 @@ export function hasReadableCredentials(text: string): boolean {
   return !/%(?![\da-f]{2})/i.test(username + password);
 }
 
+/** A whole number that has a default. */
+export function count(least: number, most: number, byDefault: number, description: string) {
+  return integer(least, most).default(byDefault).describe(description);
+}
+
 /** A TCP port; 0 lets the system choose one, which the log then names. */
 export function port(byDefault: number, description: string) {
-  return integer(0, 65_535).default(byDefault).describe(description);
+  return count(0, 65_535, byDefault, description);
 }
 
 /** A duration in milliseconds, at least 1. */
 export function milliseconds(byDefault: number, description: string) {
-  return integer(1, 2 ** 31 - 1)
-    .default(byDefault)
-    .describe(description);
+  return count(1, TIMER_MAX_MS, byDefault, description);
 }
 
 /** A whole number written in decimal digits. `z.coerce.number()` would read "" as 0 and "0x10" as 16. */
@@ -87,10 +85,8 @@ export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z
   const { success, data, error } = schema.safeParse(Object.fromEntries(values));
   if (success && unreadable.size === 0) return data;
   const faults = (error?.issues ?? []).filter(({ path }) => !unreadable.has(String(path[0])));
-  throw invalidConfig([
-    ...[...unreadable].map((name) => `${name}_FILE: names a file that cannot be read`),
-    ...faults.map(explain),
-  ]);
+  const lost = [...unreadable].map((name) => `${name}_FILE: names a file that cannot be read`);
+  throw invalidConfig([...lost, ...faults.map(explain)]);
 }
 
 /** What every service's configuration has, from {@link commonVariables}. */
@@ -125,10 +121,16 @@ export function isSecret(variable: unknown): boolean {
 function readSecret(env: Env, name: string, unreadable: Set<string>): string | undefined {
   const file = env[`${name}_FILE`];
   if (file === undefined || file === "") return env[name];
+  const text = textOf(file);
+  if (text === undefined) unreadable.add(name);
+  return text?.trim();
+}
+
+/** What a file holds; undefined where it cannot be read. */
+export function textOf(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8").trim();
+    return readFileSync(file, "utf8");
   } catch {
-    unreadable.add(name);
     return undefined;
   }
 }

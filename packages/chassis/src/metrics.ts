@@ -22,23 +22,16 @@ export function meter<Name extends string>(registry: Registry, help: Record<Name
       new Counter({ ...about(name), labelNames }),
     gauge: <Label extends string = never>(name: Name, ...labelNames: Label[]) =>
       new Gauge({ ...about(name), labelNames }),
-    histogram: <Label extends string = never>(
-      name: Name,
-      buckets: number[],
-      ...labelNames: Label[]
-    ) => new Histogram({ ...about(name), buckets, labelNames }),
+    histogram: <Label extends string = never>(name: Name, buckets: number[], ...labels: Label[]) =>
+      new Histogram({ ...about(name), buckets, labelNames: labels }),
     /** A gauge that is set whenever the metrics are read. */
     sampled: <Label extends string = never>(
       name: Name,
       sample: (gauge: Gauge<Label>) => Promise<void> | void,
       ...labelNames: Label[]
-    ) =>
-      new Gauge<Label>({
-        ...about(name),
-        labelNames,
-        collect() {
-          return sample(this);
-        },
-      }),
+    ) => {
+      const collect = (): Promise<void> | void => sample(gauge);
+      const gauge = new Gauge<Label>({ ...about(name), labelNames, collect });
+    },
   };
 }

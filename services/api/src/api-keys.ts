@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { ConfigError, invalidConfig, type Component, type Log } from "@posthorn/chassis";
+import { ConfigError, invalidConfig, textOf, type Component, type Log } from "@posthorn/chassis";
 import { Problem } from "./problem.ts";
 
 /** The file is small: reading it misses no change, as looking at its times or its symbolic link can. */
@@ -10,7 +9,6 @@ const LINE = /^([\da-f]{64}) [ *]([!-~]{1,64})$/i;
 /** RFC 6750 §2.1. */
 const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 const CHALLENGE = { headers: { "WWW-Authenticate": "Bearer" } };
-const ANONYMOUS = "anonymous";
 
 interface ApiKey {
   hash: Buffer;
@@ -33,13 +31,13 @@ export class ApiKeys implements Component {
     this.#log = log;
     this.#lookMs = lookMs;
     if (file === undefined) return;
-    this.#text = read(file);
+    this.#text = textOf(file);
     this.#keys = parse(this.#text);
   }
 
   /** The name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
   readonly authenticate = (authorization: string | undefined): string => {
-    if (this.#file === undefined) return ANONYMOUS;
+    if (this.#file === undefined) return "anonymous";
     const key = BEARER.exec(authorization ?? "")?.[1];
     if (key === undefined) throw new Problem("API_KEY_MISSING", CHALLENGE);
     const hash = createHash("sha256").update(key).digest();
@@ -61,7 +59,7 @@ export class ApiKeys implements Component {
   }
 
   #look(file: string): void {
-    const text = read(file);
+    const text = textOf(file);
     if (text === this.#text) return;
     this.#text = text;
     try {
@@ -71,14 +69,6 @@ export class ApiKeys implements Component {
       const reason = error instanceof ConfigError ? error.message : undefined;
       this.#log.error("API keys not read again, the old ones stay", { reason });
     }
-  }
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,12 +1,5 @@
-import {
-  commonConfig,
-  commonVariables,
-  integer,
-  milliseconds,
-  port,
-  readEnv,
-  type Env,
-} from "@posthorn/chassis";
+import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
+import { count, integer, milliseconds, port } from "@posthorn/chassis";
 import { BODY_BYTES_MAX } from "@posthorn/contract";
 import { z } from "zod";
 
@@ -14,35 +7,21 @@ import { z } from "zod";
 export const variables = z
   .object({
     ...commonVariables,
-    HTTP_HOST: z
-      .string()
-      .default("::")
-      .describe("Address of the API; `::` is every address, IPv4 too"),
+    HTTP_HOST: z.string().default("::").describe("Address of the API; `::` is every one, IPv4 too"),
     HTTP_PORT: port(8080, "Port of the API"),
-    HTTP_LEAVE_MS: integer(0, 60_000)
-      .default(0)
-      .describe("While stopping: how long it goes on, unready, so that load balancers leave first"),
+    HTTP_LEAVE_MS: count(0, 60_000, 0, "How long stopping waits, unready, for balancers to leave"),
     API_KEYS_FILE: z
       .string()
       .optional()
-      .describe(
-        "File of API keys, each line `<sha256 of the key in hex>  <name>`; read again when it changes",
-      ),
+      .describe("Lines of `<sha256 of a key in hex>  <name>`; read again when it changes"),
     API_ANONYMOUS: z.stringbool({ error: "must be true or false" }).default(false).meta({
       form: "`true` or `false`",
       description: "Lets everyone send when there is no `API_KEYS_FILE`",
     }),
-    BODY_MAX_BYTES: integer(1, BODY_BYTES_MAX)
-      .default(1_048_576)
-      .describe("Largest `body` of an email, in bytes of UTF-8"),
-    PUBLISH_WINDOW: integer(1, 100_000)
-      .default(500)
-      .describe("Most emails that may wait for the broker's confirm at a time"),
+    BODY_MAX_BYTES: count(1, BODY_BYTES_MAX, 1_048_576, "Largest `body`, in bytes of UTF-8"),
+    PUBLISH_WINDOW: count(1, 100_000, 500, "Most emails that may wait for the broker's confirm"),
     PUBLISH_TIMEOUT_MS: milliseconds(10_000, "How long the broker's confirm may take"),
-    SEND_PATIENCE_MS: milliseconds(
-      8_000,
-      "How long a send waits for a broker that changes nodes, before it is refused",
-    ),
+    SEND_PATIENCE_MS: milliseconds(8_000, "How long a send waits for a broker that changes nodes"),
     EMAILER_QUEUE_MAX: integer(1, 1_000_000_000)
       .default(500_000)
       .describe("Sends are refused while the queue `emailer` holds this many"),

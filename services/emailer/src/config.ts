@@ -1,20 +1,13 @@
 import { hostname } from "node:os";
-import {
-  commonConfig,
-  commonVariables,
-  integer,
-  milliseconds,
-  readEnv,
-  SECRET,
-  secretReader,
-  type Env,
-} from "@posthorn/chassis";
+import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@posthorn/chassis";
+import { count, integer, milliseconds, SECRET } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
 import { isSender, addressOf } from "./mail.ts";
 import type { Rate } from "./passage.ts";
 import { credentialsNow, relayUrls, type RelayUrl } from "./relay-url.ts";
 
+const EHLO_NAME = /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/;
 const RUNGS_MAX = 16;
 /** Well below the half hour after which RabbitMQ takes back what was not settled (its `consumer_timeout`). */
 const HELD_MS = 600_000;
@@ -24,19 +17,10 @@ export const variables = z.object({
   ...commonVariables,
   EHLO_NAME: z
     .string()
-    .regex(
-      /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/,
-      "must be a host name or an address in brackets",
-    )
+    .regex(EHLO_NAME, "must be a host name or an address in brackets")
     .default(hostname())
-    .meta({
-      description: "The name given in EHLO; the machine's own by default",
-      shownDefault: "the host's name",
-    }),
-  GUARD_WAIT_MS: milliseconds(
-    30_000,
-    "How long the logger is asked whether a delivery was made before; then it is sent and flagged",
-  ),
+    .meta({ description: "The name given in EHLO", shownDefault: "the host's name" }),
+  GUARD_WAIT_MS: milliseconds(30_000, "How long the record is asked; then it is sent and flagged"),
   MAIL_ENVELOPE_FROM: z
     .string()
     .refine((text) => typeof parseAddress(text) === "string", "must be an address")
@@ -46,32 +30,24 @@ export const variables = z.object({
     .string()
     .refine(isSender, "must be an address, or a name with an address in angle brackets")
     .describe("The From of every mail, `Name <address>` or an address"),
-  MAX_ATTEMPTS: integer(1, 10_000)
-    .default(27)
-    .describe("A delivery refused for a while this often is parked; 27 is about a day"),
+  MAX_ATTEMPTS: count(1, 10_000, 27, "Attempts before a delivery is parked; 27 take about a day"),
   ON_AMBIGUOUS: z
     .enum(["retry", "park"])
     .default("retry")
     .describe("What becomes of a delivery whose connection was lost after the final dot"),
   PREFETCH: integer(1, 2_000)
     .default(100)
-    .describe(
-      "Most deliveries in flight, shared out over all queues, but at least one each; after a relay's trouble as many come again",
-    ),
+    .describe("Deliveries in flight, at least one a queue; as many again after a relay's trouble"),
   RETRY_LADDER: z
     .string()
     .default("10s,1m,10m,1h")
     .transform((text) => text.split(",").map(toSeconds))
     .refine(isLadder, `must be up to ${RUNGS_MAX} rising times such as 10s,1m,10m,1h`)
     .describe("The rungs' waiting times; the last one repeats"),
-  SMTP_CONNECTIONS: integer(1, 1_000)
-    .default(10)
-    .describe("Most connections to a relay at a time, where its URL does not say"),
+  SMTP_CONNECTIONS: count(1, 1_000, 10, "Most connections to a relay whose URL does not say"),
   SMTP_SHARED_BY: integer(1, 1_000)
     .default(1)
-    .describe(
-      "How many emailers there can be; each takes its part of a relay's `connections` and `rate`",
-    ),
+    .describe("How many emailers there can be; each takes its part of `connections` and `rate`"),
   SMTP_URLS: relayUrls.meta({
     ...SECRET,
     form: "URLs, separated by commas",
@@ -89,9 +65,7 @@ export function loadConfig(env: Env) {
     ...shareOf(relay.connections ?? v.SMTP_CONNECTIONS, relay.rate, v.SMTP_SHARED_BY),
     ehloName: v.EHLO_NAME,
     name: nameOf(relay, v.SMTP_URLS.slice(0, index)),
-    ...(relay.user && {
-      credentials: () => credentialsNow(urls().split(",")[index] ?? "", relay),
-    }),
+    ...(relay.user && { credentials: () => credentialsNow(urls().split(",")[index] ?? "", relay) }),
   }));
   return {
     ...commonConfig(v, env),
@@ -125,11 +99,8 @@ function nameOf({ name }: RelayUrl, before: readonly RelayUrl[]): string {
 function shareOf(connections: number, rate: Rate | undefined, emailers: number) {
   const part = (whole: number) => Math.max(1, Math.floor(whole / emailers));
   if (!rate) return { connections: part(connections) };
-  const slower = Math.max(1, emailers / rate.mails);
-  return {
-    connections: part(connections),
-    rate: { mails: part(rate.mails), periodMs: rate.periodMs * slower },
-  };
+  const periodMs = rate.periodMs * Math.max(1, emailers / rate.mails);
+  return { connections: part(connections), rate: { mails: part(rate.mails), periodMs } };
 }
 
 /** What a relay's rate does not let through in time the broker would take back, and count as a crash. */

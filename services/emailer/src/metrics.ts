@@ -2,19 +2,13 @@ import { meter } from "@posthorn/chassis";
 import type { Registry } from "prom-client";
 
 const HELP = {
-  posthorn_emailer_outcomes_total:
-    "Attempts by outcome: email.sent, email.deferred, email.failed, email.parked",
-  posthorn_emailer_possible_duplicates_total:
-    "Outcomes flagged because the relay may have taken the delivery before",
-  posthorn_emailer_duplicates_suppressed_total:
-    "Deliveries settled without sending, because their outcome was known",
-  posthorn_emailer_guard_unanswered_total:
-    "Deliveries sent though the logger did not say in time whether they had been",
+  posthorn_emailer_outcomes_total: "Attempts by outcome: email.sent, .deferred, .failed, .parked",
+  posthorn_emailer_possible_duplicates_total: "Outcomes flagged: a relay may have it already",
+  posthorn_emailer_duplicates_suppressed_total: "Deliveries not sent, for their outcome was known",
+  posthorn_emailer_guard_unanswered_total: "Deliveries sent though the logger did not say in time",
   posthorn_emailer_adopted_total: "Messages that came without an id of ours and were given one",
-  posthorn_emailer_split_total:
-    "Emails to several recipients that were split into one delivery each",
-  posthorn_emailer_held_total:
-    "Deliveries of a newer schema version, sent down the ladder to wait for a newer emailer",
+  posthorn_emailer_split_total: "Emails to several recipients, split into one delivery each",
+  posthorn_emailer_held_total: "Deliveries of a newer version, on the ladder for a newer emailer",
   posthorn_emailer_sending: "0 while sending is paused or every relay is in trouble, else 1",
   posthorn_paused: "1 while an operator has paused sending",
   posthorn_smtp_send_duration_seconds: "Time to hand one mail to the relay, taken or not",
@@ -32,9 +26,7 @@ export type EmailerMetrics = ReturnType<typeof createEmailerMetrics>;
 /** Creates the emailer's metrics in its registry; `paused` says whether consuming is. */
 export function createEmailerMetrics(registry: Registry, paused: () => boolean = () => false) {
   const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("posthorn_emailer_sending", (sending) => {
-    sending.set(paused() ? 0 : 1);
-  });
+  sampled("posthorn_emailer_sending", (sending) => sending.set(paused() ? 0 : 1));
   return {
     outcomes: counter("posthorn_emailer_outcomes_total", "kind"),
     possibleDuplicates: counter("posthorn_emailer_possible_duplicates_total"),

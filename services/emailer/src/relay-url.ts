@@ -1,6 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { hasReadableCredentials, integer } from "@posthorn/chassis";
+import { hasReadableCredentials, integer, textOf } from "@posthorn/chassis";
 import { z } from "zod";
 import type { Rate } from "./passage.ts";
 
@@ -22,7 +21,7 @@ export const relayOptions = z.strictObject({
     .meta({ shownDefault: "SMTP_CONNECTIONS" }),
   passwordFile: z
     .string()
-    .refine((file) => read(file) !== undefined, "must name a readable file")
+    .refine((file) => textOf(file) !== undefined, "must name a readable file")
     .optional()
     .describe("File of the password, read at each connect"),
   rate: z
@@ -35,9 +34,7 @@ export const relayOptions = z.strictObject({
   tls: z
     .enum(["opportunistic", "required"], "must be opportunistic or required")
     .optional()
-    .describe(
-      "STARTTLS where the relay offers it, whoever it is; or always, and with a good certificate",
-    ),
+    .describe("STARTTLS where it is offered, by whomever; or always, and with a good certificate"),
 });
 
 /** A relay, as its URL describes it. */
@@ -59,7 +56,8 @@ export function credentialsNow(text: string, { name, user, passwordFile }: Relay
   try {
     const { host, username, password } = new URL(text.trim());
     if (host !== name) return { user, pass: "" };
-    const pass = passwordFile === undefined ? decodeURIComponent(password) : read(passwordFile);
+    const pass =
+      passwordFile === undefined ? decodeURIComponent(password) : textOf(passwordFile)?.trim();
     return { user: decodeURIComponent(username) || user, pass: pass ?? "" };
   } catch {
     return { user, pass: "" };
@@ -108,7 +106,7 @@ function takeApart(
     tls: mode,
     verified: mode !== "opportunistic" || ca !== undefined,
     user: decodeURIComponent(username),
-    ...(ca !== undefined && { ca: () => read(ca) }),
+    ...(ca !== undefined && { ca: () => textOf(ca) }),
     ...options,
   } as const;
 }
@@ -130,16 +128,8 @@ function isInRange(rate: Rate | undefined): rate is Rate {
 
 function holdsCertificates(file: string): boolean {
   try {
-    return Boolean(new X509Certificate(read(file) ?? ""));
+    return Boolean(new X509Certificate(textOf(file) ?? ""));
   } catch {
     return false;
-  }
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch {
-    return undefined;
   }
 }

@@ -3,15 +3,12 @@ import { meter } from "../metrics.ts";
 
 const HELP = {
   posthorn_amqp_connection_up: "1 while the connection to the broker stands",
-  posthorn_amqp_connection_blocked:
-    "1 while the broker blocks the connection because of a memory or disk alarm",
+  posthorn_amqp_connection_blocked: "1 while the broker blocks it for a memory or disk alarm",
   posthorn_amqp_connects_total: "Connections to the broker that were established",
-  posthorn_amqp_publishes_total:
-    "Messages published, by the broker's answer: confirmed, or the code of what happened instead",
+  posthorn_amqp_publishes_total: "Messages published: confirmed, or the code of what came instead",
   posthorn_amqp_publishes_in_flight: "Messages published and not yet confirmed",
   posthorn_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
-  posthorn_amqp_deliveries_total:
-    "Deliveries by how they were settled: ack, reject, leave for the broker to take back, or lost with their channel",
+  posthorn_amqp_deliveries_total: "Deliveries by how they were settled: ack, reject, leave or lost",
   posthorn_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
 };
 const PUBLISH_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
