@@ -1,7 +1,8 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { TransientError } from "@posthorn/chassis";
 import { SCHEMA } from "./ledger-schema.ts";
+import { openDatabase } from "./open-database.ts";
 
 const MAGIC = "SQLite format 3\0";
 /** SQLite's result codes 8, READONLY, and 13, FULL, as the system's own. */
@@ -20,14 +21,8 @@ export class LedgerFile {
   /** Opens it, or makes it. @throws {Error} it is no database, or cannot be made */
   constructor(path: string) {
     this.#path = path;
-    this.#database = new DatabaseSync(path);
-    try {
-      this.#database.exec(SCHEMA);
-      this.#inode = this.#assertSqlite();
-    } catch (error) {
-      this.#database.close();
-      throw error;
-    }
+    this.#database = openDatabase(path, SCHEMA);
+    this.#inode = this.#assertSqlite();
   }
 
   close(): void {

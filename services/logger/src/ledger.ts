@@ -80,25 +80,23 @@ export class Ledger implements Component {
 
   /** What is known of a delivery, even while that is not `whole`. */
   answer(delivery: string): Answer {
-    try {
-      const [row] = this.#select(LAST_EVENT, delivery);
-      const last = (row?.["kind"] ?? null) as Answer["last"];
-      const possibleDuplicate = row?.["possible_duplicate"] === 1;
-      return { delivery, whole: this.#whole, last, possibleDuplicate };
-    } catch {
-      return { delivery, whole: false, last: null, possibleDuplicate: false };
-    }
+    const [row] = this.#select(LAST_EVENT, delivery);
+    const last = (row?.["kind"] ?? null) as Answer["last"];
+    const possibleDuplicate = row?.["possible_duplicate"] === 1;
+    return { delivery, whole: this.#whole, last, possibleDuplicate };
   }
 
   /** The rows of a query. @throws {TransientError} LEDGER_BROKEN */
   rows(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
+    const rows = this.#select(sql, ...values);
+    // n.b. afterwards: by asking it may have been found broken.
     this.assertWhole();
-    return this.#select(sql, ...values);
+    return rows;
   }
 
   /** @throws {TransientError} LEDGER_BROKEN: a part of the record would be taken for all of it */
   assertWhole(): void {
-    if (!this.#whole) throw broken();
+    if (!this.#whole) throw new TransientError("LEDGER_BROKEN", "The ledger is being built");
   }
 
   /** Forgets everything and builds it from the audit log; meanwhile it takes new lines and gives no rows. */
@@ -107,13 +105,14 @@ export class Ledger implements Component {
     this.#building ??= this.#insist().finally(() => (this.#building = undefined));
   }
 
+  /** Nothing when it is found broken, and so not whole from now on. */
   #select(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
     try {
       if (!this.#file) throw new Error("the ledger is closed");
       return this.#file.rows(sql, ...values);
     } catch (error) {
       this.#broke(error);
-      throw broken(error);
+      return [];
     }
   }
 
@@ -154,10 +153,11 @@ export class Ledger implements Component {
   /** The statements by which lines are added, and as much of what is too old is forgotten. */
   #toAdd(lines: readonly AuditLine[]) {
     const { retentionDays } = this.#options;
+    const texts = lines.map((line) => JSON.stringify(line));
     const oldest = retentionDays === 0 ? 0 : Date.now() - retentionDays * DAY_MS;
     const expired = [oldestId(oldest), lines.length, new Date(oldest).toISOString()] as const;
     return [
-      ...lines.map(toText).flatMap((line) => ADD.map((sql) => [sql, line] as const)),
+      ...texts.flatMap((line) => ADD.map((sql) => [sql, line] as const)),
       ...EXPIRE.map((sql) => [sql, ...expired] as const),
     ];
   }
@@ -171,14 +171,6 @@ export class Ledger implements Component {
     this.#whole = whole;
     this.#options.metrics.ledgerBroken.set(whole ? 0 : 1);
   }
-}
-
-function toText(line: AuditLine): string {
-  return JSON.stringify(line);
-}
-
-function broken(cause?: unknown): TransientError {
-  return new TransientError("LEDGER_BROKEN", "The ledger is being built", { cause });
 }
 
 /** Below every email id made at that time or later, in milliseconds: the ids begin with their time (RFC 9562 §5.7). */

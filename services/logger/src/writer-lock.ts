@@ -2,9 +2,10 @@ import { constants } from "node:fs";
 import { access, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { geteuid } from "node:process";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, type Check, type Component, type Log } from "@posthorn/chassis";
+import { openDatabase } from "./open-database.ts";
 
 /** The lock's file in the audit log's directory. */
 export const LOCK_FILE = "writer.lock";
@@ -58,7 +59,8 @@ export class WriterLock implements Component {
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o750 });
       await access(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK);
-      this.#held = hold(join(this.#directory, LOCK_FILE));
+      // n.b. nothing is ever written to it, so that a full disk cannot keep the lock from being taken.
+      this.#held = openDatabase(join(this.#directory, LOCK_FILE), "BEGIN EXCLUSIVE");
     } catch (error) {
       const { code = "", errcode, message } = error as NodeJS.ErrnoException & { errcode?: number };
       if (OPERATORS_BUSINESS.includes(code)) throw this.#unusable(code, error);
@@ -72,17 +74,5 @@ export class WriterLock implements Component {
     const user = geteuid?.() ?? "unknown";
     const reason = `AUDIT_DIR: ${this.#directory} cannot be written by user id ${user} (${code})`;
     return new ConfigError("AUDIT_DIR_UNUSABLE", reason, { cause });
-  }
-}
-
-/** n.b. nothing is ever written to the database, so that a full disk cannot keep the lock from being taken. */
-function hold(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    database.exec("BEGIN EXCLUSIVE");
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
   }
 }
