@@ -1,15 +1,16 @@
-import { open, readdir } from "node:fs/promises";
+import { open, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type Log } from "@posthorn/chassis";
-import { AuditFile, type Open } from "./audit-file.ts";
+import { AuditFile, MODE, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
-import { deleteButParked } from "./audit-retention.ts";
-import { allLines, newestLines, repairTail } from "./audit-tail.ts";
+import { allLines, newestLines, parseLine, repairTail, textsOf } from "./audit-tail.ts";
 
 const DAY_MS = 86_400_000;
 /** The day of writing, UTC, and the file's number on that day. */
 const FILE_NAME = /^audit-\d{4}-\d{2}-\d{2}\.(\d{3,})\.jsonl$/;
 const NUMBER_DIGITS = 3;
+/** Stands in the lines that are looked for and in few others, which so need not be parsed. */
+const PARKED = '"email.parked"';
 
 /** Options of {@link AuditLog}. */
 export interface AuditLogOptions {
@@ -110,13 +111,34 @@ export class AuditLog {
 
   /** A file that cannot be deleted must not stop the log. */
   async #delete(file: string): Promise<void> {
-    const { isParked, log } = this.#options;
+    const { log } = this.#options;
     try {
-      if (await deleteButParked(this.#path(file), isParked))
+      if (await this.#deleteButParked(this.#path(file)))
         log.info("audit file deleted after its retention", { file });
     } catch (error) {
       log.warn("audit file not deleted", { file, ...describe(error) });
     }
+  }
+
+  /**
+   * Deletes a file but for the lines by which what is still parked is known: from them the list is built anew. They stay
+   * under its name, and nothing else of it does. Resolves to whether anything was deleted.
+   */
+  async #deleteButParked(path: string): Promise<boolean> {
+    const kept: string[] = [];
+    let count = 0;
+    for await (const text of textsOf(path)) {
+      count += 1;
+      const line = text.includes(PARKED) ? parseLine(text) : undefined;
+      const stays = line?.kind === "email.parked" && this.#options.isParked(line.delivery);
+      if (stays) kept.push(`${text}\n`);
+    }
+    if (kept.length === 0) await unlink(path);
+    else if (kept.length < count) {
+      await writeFile(`${path}.kept`, kept, { mode: MODE, flush: true });
+      await rename(`${path}.kept`, path);
+    }
+    return kept.length === 0 || kept.length < count;
   }
 
   readonly #path = (name: string): string => join(this.#options.directory, name);

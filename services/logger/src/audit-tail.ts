@@ -20,7 +20,7 @@ export async function repairTail(path: string, open: Open): Promise<{ size: numb
   const { size, tail } = await readTail(handle);
   const end = tail.lastIndexOf(NEWLINE) + 1;
   const begin = tail.subarray(0, Math.max(0, end - 1)).lastIndexOf(NEWLINE) + 1;
-  const sound = isJson(tail.toString("utf8", begin, end)) ? end : begin;
+  const sound = parseJson(tail.toString("utf8", begin, end)) === undefined ? begin : end;
   const cut = tail.length - sound;
   if (cut > 0) await handle.truncate(size - cut);
   await handle.datasync();
@@ -70,19 +70,14 @@ function parseLines(lines: readonly string[]): AuditLine[] {
 
 /** Reads a line; undefined when it is none. */
 export function parseLine(line: string): AuditLine | undefined {
-  try {
-    const { success, data } = auditLineSchema.safeParse(JSON.parse(line));
-    return success ? data : undefined;
-  } catch {
-    return undefined;
-  }
+  return auditLineSchema.safeParse(parseJson(line)).data;
 }
 
-function isJson(text: string): boolean {
+/** n.b. no JSON is undefined. */
+function parseJson(text: string): unknown {
   try {
-    JSON.parse(text);
-    return true;
+    return JSON.parse(text);
   } catch {
-    return false;
+    return undefined;
   }
 }
