@@ -5,7 +5,8 @@ import type { Component, Log, Publisher } from "@posthorn/chassis";
 import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type { z } from "zod";
-import { describeEmail } from "./email-record.ts";
+import type { AuditLine } from "./audit-line.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Action } from "./parked-decision.ts";
 import { listParked, pageSchema, selectionSchema, selects } from "./parked-list.ts";
 import type { ListOptions } from "./parked-list.ts";
@@ -32,6 +33,13 @@ const BODY_ERRORS: Readonly<Record<string, string>> = {
   "entity.too.large": "BODY_TOO_LARGE",
 };
 
+/** n.b. the ids of an email's deliveries begin with its own and a dot, and the slash follows the dot. */
+const OF_EMAIL = "BETWEEN ?1 || '.' AND ?1 || '/'";
+const EMAIL = "SELECT id, time, subject, bytes FROM emails WHERE id = ?1";
+const DELIVERIES = `SELECT id AS delivery, recipient, kind, time, attempt, relay, reply, reason,
+  possible_duplicate = 1 AS possibleDuplicate FROM deliveries WHERE id ${OF_EMAIL} ORDER BY id`;
+const EVENTS = `SELECT line FROM events WHERE delivery ${OF_EMAIL} ORDER BY time, id`;
+
 /** Options of {@link createInternalApp}. */
 export interface InternalOptions extends ListOptions {
   /** What a caller must bring, as it is now. */
@@ -42,16 +50,14 @@ export interface InternalOptions extends ListOptions {
 }
 
 /** Creates the HTTP server of the internal port, for operators: parked mail, the brake, the ledger. */
-export function createInternalServer({
-  host,
-  port,
-  ...options
-}: InternalOptions & { host: string; port: number }): Component {
+export function createInternalServer(
+  options: InternalOptions & { host: string; port: number },
+): Component {
+  const { host, port, log, token } = options;
   const server = createServer({ requestTimeout: 30_000 }, createInternalApp(options));
   return {
     name: "internal",
     async start() {
-      const { log, token } = options;
       if (token() === "") log.info("internal port closed: no INTERNAL_TOKEN");
       else log.info("internal port listens", { port: await listen(server, host, port) });
     },
@@ -123,6 +129,15 @@ function read<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outpu
   throw new AppError("REQUEST_INVALID", reasons.join("; "));
 }
 
+/** All that is recorded of an email. @throws {AppError} EMAIL_UNKNOWN @throws {TransientError} LEDGER_BROKEN */
+export function describeEmail(ledger: Ledger, id: string) {
+  const deliveries = ledger.rows(DELIVERIES, id);
+  if (deliveries.length === 0) throw new AppError("EMAIL_UNKNOWN", "Nothing is recorded of it");
+  const events = ledger.rows(EVENTS, id).map(({ line }) => JSON.parse(String(line)) as AuditLine);
+  const [email = { id }] = ledger.rows(EMAIL, id);
+  return { ...email, deliveries, events };
+}
+
 function channelOf({ channel }: Publisher): NonNullable<Publisher["channel"]> {
   if (!channel) throw new TransientError("BROKER_AWAY", "The broker is away");
   return channel;
@@ -134,14 +149,9 @@ async function isPaused(publisher: Publisher): Promise<boolean> {
 }
 
 async function pause(publisher: Publisher): Promise<void> {
-  const since = new Date().toISOString();
-  const body = Buffer.from(JSON.stringify({ since }));
-  await publisher.publish({
-    exchange: "",
-    routingKey: PAUSED_QUEUE,
-    messageId: newEmailId(),
-    body,
-  });
+  const where = { exchange: "", routingKey: PAUSED_QUEUE, messageId: newEmailId() };
+  const body = Buffer.from(JSON.stringify({ since: new Date().toISOString() }));
+  await publisher.publish({ ...where, body });
 }
 
 /** A problem document (RFC 9457), as the API's. */

@@ -16,11 +16,10 @@ import { Ledger } from "./ledger.ts";
 import { createInternalServer } from "./internal-server.ts";
 import { createLoggerMetrics } from "./metrics.ts";
 import { createDecide } from "./parked-decision.ts";
-import { countParked, isParked } from "./parked-list.ts";
+import { isParked } from "./parked-list.ts";
 import { ParkedPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
-import { oldestWaiting } from "./waiting.ts";
 import { createTwins } from "./twins.ts";
 import { WriterLock } from "./writer-lock.ts";
 
@@ -31,10 +30,8 @@ runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
   const { log, registry, amqp, program } = createService("logger", config, declared, host);
-  const metrics = createLoggerMetrics(registry, config.audit.directory, {
-    parked: () => countParked(ledger),
-    oldestWaiting: () => oldestWaiting(ledger),
-  });
+  const asked = { rows: (sql: string) => ledger.rows(sql) };
+  const metrics = createLoggerMetrics(registry, config.audit.directory, asked);
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });

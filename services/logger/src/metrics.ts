@@ -1,60 +1,38 @@
 import { statfs } from "node:fs/promises";
 import { meter } from "@posthorn/chassis";
-import type { Registry } from "prom-client";
+import type { Gauge, Registry } from "prom-client";
+import type { Ledger } from "./ledger.ts";
 
 const HELP = {
-  posthorn_audit_disk_free_bytes:
-    "Room on the audit log's file system; NaN where it cannot be told",
-  posthorn_audit_lines_total:
-    "Lines that were written to the audit log and synced, by kind of event",
+  posthorn_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
+  posthorn_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
   posthorn_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
-  posthorn_audit_write_errors_total:
-    "Attempts to read or write the audit log that failed, by the system's error code",
-  posthorn_audit_duplicates_skipped_total:
-    "Events that arrived again and already stood in the audit log",
-  posthorn_ledger_broken:
-    "1 while the ledger is missing, damaged or being built from the audit log",
+  posthorn_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
+  posthorn_audit_duplicates_skipped_total: "Events that came again and stood in the log already",
+  posthorn_ledger_broken: "1 while the ledger is missing, damaged or being built",
   posthorn_parked_deliveries:
     "Deliveries that rest until a person replays or deletes them, by reason; none while the ledger is broken",
   posthorn_oldest_waiting_seconds:
     "Age of the oldest delivery that was accepted and never attempted; NaN while the ledger is broken",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
-const SYNC_BUCKETS = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-];
+const SYNC_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
+const OLDEST = "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
 
 /** What the logger counts. */
 export type LoggerMetrics = ReturnType<typeof createLoggerMetrics>;
 
-/** What the ledger tells when the metrics are read. */
-export interface Ledgered {
-  parked: () => { reason: string; count: number }[];
-  oldestWaiting: () => number;
-}
-const NOTHING: Ledgered = { parked: () => [], oldestWaiting: () => NaN };
+/** What is asked when the metrics are read. */
+type Asked = Pick<Ledger, "rows">;
+const NO_LEDGER: Asked = { rows: () => [] };
 
 /** Creates the logger's metrics in its registry; `directory` is the audit log's. */
-export function createLoggerMetrics(
-  registry: Registry,
-  directory: string,
-  { parked, oldestWaiting } = NOTHING,
-) {
+export function createLoggerMetrics(registry: Registry, directory: string, ledger = NO_LEDGER) {
   const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("posthorn_audit_disk_free_bytes", async (gauge) => {
-    gauge.set(await freeBytes(directory));
-  });
-  sampled(
-    "posthorn_parked_deliveries",
-    (gauge) => {
-      gauge.reset();
-      for (const { reason, count } of parked()) gauge.set({ reason }, count);
-    },
-    "reason",
-  );
-  sampled("posthorn_oldest_waiting_seconds", (gauge) => {
-    gauge.set(oldestWaiting());
-  });
+  sampled("posthorn_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
+  sampled("posthorn_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
+  sampled("posthorn_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
     syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),
@@ -63,6 +41,28 @@ export function createLoggerMetrics(
     ledgerBroken: gauge("posthorn_ledger_broken"),
     unreadable: counter("posthorn_logger_unreadable_total", "code"),
   };
+}
+
+function setParked(gauge: Gauge<"reason">, ledger: Asked): void {
+  gauge.reset();
+  for (const { reason, count } of ask(ledger, BY_REASON))
+    gauge.set({ reason: String(reason) }, Number(count));
+}
+
+/** Age in seconds of the oldest delivery that was never attempted; 0 without any, NaN while the ledger is broken. */
+export function oldestWaiting(ledger: Asked): number {
+  const [row] = ask(ledger, OLDEST);
+  if (!row) return NaN;
+  const { time } = row;
+  return typeof time === "string" ? Math.max(0, Date.now() - Date.parse(time)) / 1_000 : 0;
+}
+
+function ask(ledger: Asked, sql: string): Record<string, unknown>[] {
+  try {
+    return ledger.rows(sql);
+  } catch {
+    return [];
+  }
 }
 
 async function freeBytes(directory: string): Promise<number> {

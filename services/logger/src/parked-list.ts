@@ -1,7 +1,6 @@
 import { deliveryIdSchema, domainSchema } from "@posthorn/contract";
 import { z } from "zod";
 import type { Ledger } from "./ledger.ts";
-import type { Redaction } from "./redaction.ts";
 
 const IDS_MAX = 10_000;
 const PAGE_MAX = 1_000;
@@ -44,6 +43,7 @@ export const selectionSchema = z
 
 /** One of {@link selectionSchema}. */
 export type Selection = z.output<typeof selectionSchema>;
+type Page = z.output<typeof pageSchema>;
 type Filter = NonNullable<Selection["filter"]>;
 
 const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR reason = ?1)
@@ -53,19 +53,15 @@ const IDS = `SELECT id ${PARKED}`;
 const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
   possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND (time, id) > (?4, ?5) ORDER BY time, id LIMIT ?6`;
 const ONE = "SELECT id FROM deliveries WHERE kind = 'email.parked' AND id = ?";
-const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 
 /** Where the list is kept, and what recipients end in there. */
 export interface ListOptions {
   ledger: Ledger;
-  ending: Redaction["ending"];
+  ending: (domain: string) => string;
 }
 
 /** A page of what is parked, oldest first, with the number of all. @throws {TransientError} LEDGER_BROKEN */
-export function listParked(
-  { ledger, ending }: ListOptions,
-  { limit, cursor, ...which }: z.output<typeof pageSchema>,
-) {
+export function listParked({ ledger, ending }: ListOptions, { limit, cursor, ...which }: Page) {
   const [time = "", id = ""] = cursor.split(" ");
   const parked = ledger.rows(PAGE, ...valuesOf(which, ending), time, id, limit);
   const last = parked.length === limit ? parked.at(-1) : undefined;
@@ -75,15 +71,12 @@ export function listParked(
 }
 
 /** Whether a delivery is one of a selection. n.b. whatever is selected, the ledger decides over it. @throws {TransientError} LEDGER_BROKEN */
-export function selects(
-  { ledger, ending }: ListOptions,
-  { all, ids, filter = {} }: Selection,
-): (delivery: string) => boolean {
+export function selects({ ledger, ending }: ListOptions, { all, ids, filter = {} }: Selection) {
   ledger.assertWhole();
   if (all) return () => true;
   const found = () => ledger.rows(IDS, ...valuesOf(filter, ending)).map(({ id }) => String(id));
   const wanted = new Set(ids ?? found());
-  return (delivery) => wanted.has(delivery);
+  return (delivery: string): boolean => wanted.has(delivery);
 }
 
 /** Whether a delivery is parked. @throws {TransientError} LEDGER_BROKEN */
@@ -91,20 +84,7 @@ export function isParked(ledger: Ledger, delivery: string): boolean {
   return ledger.rows(ONE, delivery).length > 0;
 }
 
-/** How many are parked, by reason; none while the ledger is broken. */
-export function countParked(ledger: Ledger): { reason: string; count: number }[] {
-  try {
-    const rows = ledger.rows(BY_REASON);
-    return rows.map(({ reason, count }) => ({ reason: String(reason), count: Number(count) }));
-  } catch {
-    return [];
-  }
-}
-
-function valuesOf(
-  { reason, domain, olderThan = 0 }: Filter,
-  ending: ListOptions["ending"],
-): [string | null, string | null, string] {
+function valuesOf({ reason, domain, olderThan = 0 }: Filter, ending: ListOptions["ending"]) {
   const before = new Date(Date.now() - olderThan * 1_000).toISOString();
-  return [reason ?? null, domain === undefined ? null : ending(domain), before];
+  return [reason ?? null, domain === undefined ? null : ending(domain), before] as const;
 }

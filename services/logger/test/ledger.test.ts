@@ -1,11 +1,12 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
-import { describeEmail } from "../src/email-record.ts";
+import { describeEmail } from "../src/internal-server.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
-import { countParked, isParked, listParked, selects } from "../src/parked-list.ts";
-import { oldestWaiting } from "../src/waiting.ts";
+import { oldestWaiting } from "../src/metrics.ts";
+import { isParked, listParked, selects } from "../src/parked-list.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,
@@ -226,6 +227,10 @@ describe("a ledger that is being built", () => {
       () => selects(list, { all: true })(DELIVERY),
     ];
     const before = questions.map((ask) => ask());
+    const { registry } = testMetrics(tmpdir(), ledger);
+    const gauge = registry.getSingleMetric("posthorn_parked_deliveries");
+    const parked = async () => (await gauge?.get())?.values.map(({ value }) => value);
+    expect(await parked()).toEqual([1_199]);
 
     building = Promise.withResolvers<undefined>();
     ledger.rebuild();
@@ -234,7 +239,7 @@ describe("a ledger that is being built", () => {
     expect(ledger.answer(DELIVERY)).toEqual({ ...answer("email.parked"), whole: false });
     for (const ask of questions)
       expect(ask).toThrow(expect.objectContaining({ code: "LEDGER_BROKEN" }));
-    expect(countParked(ledger)).toEqual([]);
+    expect(await parked()).toEqual([]);
     expect(oldestWaiting(ledger)).toBeNaN();
     building.resolve(undefined);
     await whole();

@@ -6,6 +6,7 @@ import type { Fields, Log } from "@posthorn/chassis";
 import { Registry } from "prom-client";
 import { AuditLog, type AuditLogOptions } from "../src/audit-log.ts";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
+import type { Ledger } from "../src/ledger.ts";
 import { createLoggerMetrics } from "../src/metrics.ts";
 
 export const EMAIL_ID = "019ab000-0000-7000-8000-000000000001";
@@ -36,9 +37,9 @@ export function keepLog(): Log & { messages: string[]; fields: Fields[] } {
 }
 
 /** The logger's metrics in a registry of their own. */
-export function testMetrics(directory = tmpdir()) {
+export function testMetrics(directory = tmpdir(), ledger?: Pick<Ledger, "rows">) {
   const registry = new Registry();
-  return { registry, ...createLoggerMetrics(registry, directory) };
+  return { registry, ...createLoggerMetrics(registry, directory, ledger) };
 }
 
 /** The line of a sent email; `event` tells it from others. */
