@@ -1,16 +1,10 @@
-import {
-  commonConfig,
-  commonVariables,
-  integer,
-  port,
-  readEnv,
-  SECRET,
-  secretReader,
-  type Env,
-} from "@posthorn/chassis";
+import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
+import { integer, port, SECRET, secretReader } from "@posthorn/chassis";
 import { z } from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
+const longText = z.string().min(32, "must have at least 32 characters").optional();
+const secret = (description: string) => longText.meta({ ...SECRET, description });
 
 /** The logger's variables. */
 export const variables = z
@@ -20,33 +14,21 @@ export const variables = z
     AUDIT_FILE_MAX_BYTES: integer(1, 2 ** 40)
       .default(FILE_MAX_BYTES)
       .describe("An audit file that would grow beyond is followed by the next one"),
-    AUDIT_HASH_KEY: z
-      .string()
-      .min(32, "must have at least 32 characters")
-      .optional()
-      .meta({ ...SECRET, description: "Key of the hashes; who has it can find an address again" }),
+    AUDIT_HASH_KEY: secret("Key of the hashes; who has it can find an address again"),
     AUDIT_RECIPIENTS: z
       .enum(["plain", "hashed"])
       .default("plain")
-      .describe(
-        "`hashed`: no address stands in the record nor on stdout; of a reply only its codes do",
-      ),
+      .describe("`hashed`: no address stands in the record nor on stdout; of replies only codes"),
     AUDIT_RETENTION_DAYS: integer(0, 36_500)
       .default(90)
-      .describe(
-        "Audit files of older days are deleted, but for the lines of what is parked; 0 keeps all",
-      ),
+      .describe("Audit files of older days are deleted, but for what is parked; 0 keeps all"),
     AUDIT_SUBJECT: z
       .enum(["plain", "omitted"])
       .default("plain")
-      .describe("`omitted`: no subject stands there either; of a reply only its codes do"),
+      .describe("`omitted`: no subject stands there either; of replies only codes"),
     INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
     INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
-    INTERNAL_TOKEN: z
-      .string()
-      .min(32, "must have at least 32 characters")
-      .optional()
-      .meta({ ...SECRET, description: "What they must bring; without one the port stays closed" }),
+    INTERNAL_TOKEN: secret("What they must bring; without one the port stays closed"),
     PREFETCH: integer(1, 2_000)
       .default(500)
       .describe("Most deliveries in flight, and so about the size of a group commit"),
@@ -59,6 +41,9 @@ export const variables = z
       when: () => true,
     },
   );
+
+/** The logger's configuration. */
+export type Config = ReturnType<typeof loadConfig>;
 
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
