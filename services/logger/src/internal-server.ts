@@ -80,7 +80,7 @@ export function createInternalApp(options: InternalOptions): Express {
     response.json(listParked(options, read(pageSchema, request.query)));
   });
   app.get("/parked/pass", (_request, response) => {
-    response.json(passes.progress ?? null);
+    response.json(passes.progress() ?? null);
   });
   for (const action of ["replay", "delete"] satisfies Action[])
     app.post(`/parked/${action}`, (request, response) => {

@@ -17,7 +17,7 @@ import { createInternalServer } from "./internal-server.ts";
 import { createLoggerMetrics } from "./metrics.ts";
 import { createDecide } from "./parked-decision.ts";
 import { isParked } from "./parked-list.ts";
-import { ParkedPasses } from "./parked-pass.ts";
+import { createPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
 import { createTwins } from "./twins.ts";
@@ -71,7 +71,7 @@ runMain((host) => {
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
   const passing = new Publisher(publishes);
   const decide = createDecide({ publisher: passing, ledger });
-  const passes = new ParkedPasses({ publisher: passing, decide, log });
+  const passes = createPasses({ publisher: passing, decide, log });
   const internal = createInternalServer({
     ...config.internal,
     ending: redaction.ending,

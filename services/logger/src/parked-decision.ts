@@ -1,16 +1,7 @@
 import { copyOf, type Delivery, type Publication, type Publisher } from "@posthorn/chassis";
-import {
-  ENTRY_EXCHANGE,
-  formatDeliveryId,
-  MAYBE_DUPLICATE,
-  OUTCOME_TYPE,
-  OUTCOMES_EXCHANGE,
-  PARKED_WHOLE,
-  parseDeliveryId,
-  readEmail,
-  recipientsOf,
-  REPLAY_KEY,
-} from "@posthorn/contract";
+import { ENTRY_EXCHANGE, OUTCOME_TYPE, OUTCOMES_EXCHANGE, REPLAY_KEY } from "@posthorn/contract";
+import { formatDeliveryId, MAYBE_DUPLICATE, PARKED_WHOLE } from "@posthorn/contract";
+import { parseDeliveryId, readEmail, recipientsOf } from "@posthorn/contract";
 import type { Answer, DeliveryId, Outcome } from "@posthorn/contract";
 import { oldestId, type Ledger } from "./ledger.ts";
 
@@ -110,9 +101,8 @@ function judgeUnheard(replayed: DeliveryId, ledger: DecideOptions["ledger"]): "a
 /** The next generation, as fresh as a new delivery; marked where a relay may have taken an earlier one. */
 function replay(id: DeliveryId, message: Parked, doubtful: boolean): Publication {
   const { headers, ...copy } = copyOf(message, REPLAY_KEY);
-  const kept = Object.entries(headers).filter(
-    ([name]) => !name.startsWith("x-parked-") && name !== MAYBE_DUPLICATE,
-  );
+  const isOurs = (name: string) => name.startsWith("x-parked-") || name === MAYBE_DUPLICATE;
+  const kept = Object.entries(headers).filter(([name]) => !isOurs(name));
   return {
     ...copy,
     exchange: ENTRY_EXCHANGE,

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, TransientError, type Log, type Publisher } from "@posthorn/chassis";
-import { crashesOf, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@posthorn/contract";
+import { codeOf, inTime, TransientError, type Log, type Publisher } from "@posthorn/chassis";
+import { crashesOf, newEmailId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@posthorn/contract";
+import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
 import type { Action, Decide, Parked, Verdict } from "./parked-decision.ts";
-import { recorded } from "./recorded.ts";
 
 const PREFETCH = 100;
 const LOOK_MS = 100;
@@ -11,6 +11,8 @@ const IDLE_MS = 3_000;
 /** A message that a pass rejected is seen in one queue or the other at least every so many looks. */
 const STEADY_LOOKS = 5;
 const LOOKS_MAX = 100;
+/** A query whose answer is late is asked again. */
+const AGAIN_MS = 5_000;
 
 /** How far a pass has come; the numbers are messages, by what became of them. */
 export interface Progress extends Record<Verdict, number> {
@@ -34,35 +36,29 @@ export interface PassOptions {
   log: Log;
 }
 
-/** Passes over all that is parked, one at a time. */
-export class ParkedPasses {
-  readonly #options: PassOptions;
-  #latest: Pass | undefined;
+/** Passes over all that is parked. */
+export type ParkedPasses = ReturnType<typeof createPasses>;
 
-  constructor(options: PassOptions) {
-    this.#options = options;
-  }
-
-  /** The pass that runs, or the last one. */
-  get progress(): Progress | undefined {
-    return this.#latest?.progress;
-  }
-
-  /** Begins a pass. @throws {TransientError} PASS_RUNNING, BROKER_AWAY */
-  begin(action: Action, selects: Selects): Progress {
-    const { publisher, decide, log } = this.#options;
-    if (this.progress?.state === "running")
-      throw new TransientError("PASS_RUNNING", "Another pass is running");
-    if (!publisher.channel) throw new TransientError("BROKER_AWAY", "The broker is away");
-    const pass = new Pass(publisher.channel, action, selects, decide);
-    this.#latest = pass;
-    void pass.run().then(async (): Promise<void> => {
-      log.info("pass over parked mail ended", { ...pass.progress });
-      // What a failed one has in its hands goes back.
-      if (pass.progress.state === "failed") await publisher.release();
-    });
-    return pass.progress;
-  }
+/** Creates the passes over all that is parked; there is one at a time. */
+export function createPasses({ publisher, decide, log }: PassOptions) {
+  let progress: Progress | undefined;
+  return {
+    /** Of the pass that runs, or of the last one. */
+    progress: (): Progress | undefined => progress,
+    /** Begins a pass. @throws {TransientError} PASS_RUNNING, BROKER_AWAY */
+    begin: (action: Action, selects: Selects): Progress => {
+      if (progress?.state === "running")
+        throw new TransientError("PASS_RUNNING", "Another pass is running");
+      if (!publisher.channel) throw new TransientError("BROKER_AWAY", "The broker is away");
+      const pass = new Pass(publisher.channel, action, selects, decide);
+      void pass.run().then(async (): Promise<void> => {
+        log.info("pass over parked mail ended", { ...pass.progress });
+        // What a failed one has in its hands goes back.
+        if (pass.progress.state === "failed") await publisher.release();
+      });
+      return (progress = pass.progress);
+    },
+  };
 }
 
 /** One pass: takes every message once, a few at a time, and rejects what it leaves, which so comes back in a second. */
@@ -72,11 +68,9 @@ class Pass {
   readonly #selects: Selects;
   readonly #decide: Decide;
   readonly #lost = new AbortController();
-  readonly #counted = Promise.withResolvers<undefined>();
   readonly #begun = new Map<string, Promise<Verdict>>();
-  #taken = 0;
-  #inHand = 0;
-  #lastAt = performance.now();
+  readonly #taken: Promise<void>[] = [];
+  #lastAt = 0;
 
   constructor(channel: Channel, action: Action, selects: Selects, decide: Decide) {
     this.progress = { action, state: "running", of: 0, done: 0, settled: 0, left: 0 };
@@ -86,13 +80,14 @@ class Pass {
   }
 
   async run(): Promise<void> {
-    const lose = () => this.#fail(new TransientError("AMQP_CHANNEL_LOST", "The channel was lost"));
+    const lost = new TransientError("AMQP_CHANNEL_LOST", "The channel was lost");
+    const lose = () => this.#lost.abort(lost);
     this.#channel.once("close", lose);
     try {
       await this.#goThrough();
       this.progress.state = "done";
     } catch (error) {
-      this.#fail(error);
+      this.#lost.abort(error);
       this.progress.state = "failed";
       this.progress.error = codeOf(this.#lost.signal.reason);
     } finally {
@@ -101,37 +96,45 @@ class Pass {
   }
 
   async #goThrough(): Promise<void> {
-    const channel = this.#channel;
-    await channel.prefetch(PREFETCH);
+    await this.#channel.prefetch(PREFETCH);
     const take = (message: Message | null) => {
-      if (message) void this.#take(message, (this.#taken += 1));
-      else this.#fail(new TransientError("AMQP_CHANNEL_LOST", "The queue was deleted"));
+      if (message) this.#taken.push(this.#take(message, this.#taken.length < this.progress.of));
+      else this.#lost.abort(new TransientError("AMQP_CHANNEL_LOST", "The queue was deleted"));
     };
-    // n.b. a quorum queue lets several consume, whatever is asked of it: that this logger is the only one is the lock's doing.
-    const { consumerTag } = await channel.consume(PARKED_QUEUE, take);
-    await recorded(channel, this.#lost.signal);
+    await this.#recorded();
     this.progress.of = await this.#count();
     this.#lastAt = performance.now();
-    this.#counted.resolve(undefined);
+    // n.b. a quorum queue lets several consume, whatever is asked of it: that this logger is the only one is the lock's doing.
+    const { consumerTag } = await this.#channel.consume(PARKED_QUEUE, take);
     while (!(await this.#allCame())) await sleep(LOOK_MS);
-    await channel.cancel(consumerTag);
-    while (this.#inHand > 0) await sleep(LOOK_MS);
+    await this.#channel.cancel(consumerTag);
+    await Promise.all(this.#taken);
     this.#lost.signal.throwIfAborted();
   }
 
-  async #take(message: Message, number: number): Promise<void> {
-    this.#inHand += 1;
+  /** Resolves when the record has everything that was published so far: a query of our own was answered. */
+  async #recorded(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const { consumerTag } = await this.#channel.consume(REPLY_QUEUE, resolve, { noAck: true });
+    const query = Buffer.from(JSON.stringify({ delivery: `${newEmailId()}.0.0` }));
+    const properties = { type: QUERY_TYPE, replyTo: REPLY_QUEUE, persistent: true };
+    do {
+      this.#lost.signal.throwIfAborted();
+      this.#channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
+    } while (!(await inTime(AGAIN_MS, promise, this.#lost.signal)));
+    await this.#channel.cancel(consumerTag);
+  }
+
+  /** `ours`: it is one of those that were counted. */
+  async #take(message: Message, ours: boolean): Promise<void> {
     try {
-      await this.#counted.promise;
-      const ours = number <= this.progress.of;
       const verdict = ours ? await this.#verdictOn(message) : "left";
       if (verdict === "left") this.#channel.reject(message, false);
       else this.#channel.ack(message);
       if (ours) this.progress[verdict] += 1;
     } catch (error) {
-      this.#fail(error);
+      this.#lost.abort(error);
     }
-    this.#inHand -= 1;
     this.#lastAt = performance.now();
   }
 
@@ -148,8 +151,8 @@ class Pass {
 
   async #allCame(): Promise<boolean> {
     this.#lost.signal.throwIfAborted();
-    if (this.#taken >= this.progress.of) return true;
-    const idle = this.#inHand === 0 && performance.now() - this.#lastAt > IDLE_MS;
+    if (this.#taken.length >= this.progress.of) return true;
+    const idle = performance.now() - this.#lastAt > IDLE_MS;
     return idle && (await this.#waiting(PARKED_QUEUE)) === 0;
   }
 
@@ -159,7 +162,7 @@ class Pass {
     for (let looks = 0, steady = 0; looks < LOOKS_MAX && steady < STEADY_LOOKS; looks += 1) {
       await sleep(LOOK_MS);
       const away = await this.#waiting(PARKED_PASS_QUEUE);
-      const now = (await this.#waiting(PARKED_QUEUE)) + this.#inHand;
+      const now = await this.#waiting(PARKED_QUEUE);
       steady = away === 0 && now === count ? steady + 1 : 0;
       count = now;
     }
@@ -173,13 +176,7 @@ class Pass {
 
   #parked({ content: body, properties }: Message): Parked {
     const { version: brokerVersion } = this.#channel.connection.serverProperties;
-    const headers: Record<string, unknown> = properties.headers ?? {};
-    const doubtful = crashesOf({ headers, brokerVersion }) > 0;
+    const doubtful = crashesOf({ headers: properties.headers ?? {}, brokerVersion }) > 0;
     return { body, properties, doubtful };
-  }
-
-  #fail(reason: unknown): void {
-    this.#lost.abort(reason);
-    this.#counted.resolve(undefined);
   }
 }

@@ -4,7 +4,7 @@ import request from "supertest";
 import { toLine } from "../src/audit-line.ts";
 import { createInternalApp } from "../src/internal-server.ts";
 import { Ledger } from "../src/ledger.ts";
-import { ParkedPasses } from "../src/parked-pass.ts";
+import { createPasses } from "../src/parked-pass.ts";
 import { createRedaction } from "../src/redaction.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
@@ -48,7 +48,7 @@ async function setUp(...recipients: string[]) {
     return resolve;
   };
   const publisher = { channel: undefined } as unknown as Publisher;
-  const passes = new ParkedPasses({ publisher, decide: () => Promise.resolve("left"), log });
+  const passes = createPasses({ publisher, decide: () => Promise.resolve("left"), log });
   const { ending } = createRedaction({ recipients: "plain", subject: "plain", hashKey: "" });
   const app = createInternalApp({ token: () => TOKEN, ledger, ending, passes, publisher, log });
   const agent = request.agent(app).set("Authorization", `Bearer ${TOKEN}`);

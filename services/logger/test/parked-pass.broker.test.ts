@@ -4,7 +4,7 @@ import { topology } from "@posthorn/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import type { Decide } from "../src/parked-decision.ts";
-import { ParkedPasses } from "../src/parked-pass.ts";
+import { createPasses } from "../src/parked-pass.ts";
 import { keepLog } from "./support.ts";
 
 let vhost: string;
@@ -32,7 +32,7 @@ afterEach(async () => {
   await deleteVhost(vhost);
 });
 
-describe("ParkedPasses", () => {
+describe("createPasses", () => {
   it("goes over what is there, once each, and over nothing that is parked meanwhile", async () => {
     await park("a", "b", "c");
     const decided: string[] = [];
@@ -125,10 +125,10 @@ describe("ParkedPasses", () => {
 async function pass(decide: Decide, selects: (id: string) => boolean = () => true) {
   const { channel } = broker;
   const release = () => channel.close().catch(() => undefined);
-  const passes = new ParkedPasses({ publisher: { channel, release }, decide, log: keepLog() });
+  const passes = createPasses({ publisher: { channel, release }, decide, log: keepLog() });
   passes.begin("replay", selects);
-  await waitFor("the pass", () => passes.progress?.state !== "running");
-  return passes;
+  await waitFor("the pass", () => passes.progress()?.state !== "running");
+  return { progress: passes.progress() };
 }
 
 async function park(...ids: string[]): Promise<void> {
