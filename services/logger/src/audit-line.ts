@@ -1,12 +1,5 @@
-import {
-  deliveryIdSchema,
-  emailIdSchema,
-  EVENT_KINDS,
-  formatDeliveryId,
-  parseDeliveryId,
-  recipientsOf,
-  timeOfEmailId,
-} from "@posthorn/contract";
+import { deliveryIdSchema, emailIdSchema, EVENT_KINDS } from "@posthorn/contract";
+import { formatDeliveryId, parseDeliveryId, recipientsOf, timeOfEmailId } from "@posthorn/contract";
 import type { DeliveryId, Email, Outcome } from "@posthorn/contract";
 import { z } from "zod";
 

@@ -27,11 +27,6 @@ export interface GroupCommitOptions {
   log: Log;
 }
 
-interface Waiting {
-  line: AuditLine;
-  stands: () => void;
-}
-
 /**
  * Collects lines while a write is under way and writes them as one group. A disk in trouble stops the consumer, is named
  * in readiness and tried again until it is well: nothing is dropped, and nothing is said to stand that does not.
@@ -40,7 +35,7 @@ export class GroupCommit implements Component {
   readonly name = "audit log";
   readonly #options: GroupCommitOptions;
   readonly #ending = new AbortController();
-  #waiting: Waiting[] = [];
+  #waiting: { line: AuditLine; stands: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #fault: Fault | undefined;
 

@@ -1,40 +1,28 @@
 import { createHash } from "node:crypto";
 import { addAbortListener } from "node:events";
 import { copyOf, describe, isForged, shortString, TransientError } from "@posthorn/chassis";
-import type { Delivery, Log, Publication, Settlement } from "@posthorn/chassis";
-import {
-  ANSWER_TYPE,
-  isOfKind,
-  LOGGER_PARKED_QUEUE,
-  LOGGER_QUEUE,
-  MAYBE_DUPLICATE,
-  newEmailId,
-  OUTCOMES_EXCHANGE,
-  parseDeliveryId,
-  QUERY_TYPE,
-  querySchema,
-  readAs,
-  readEmail,
-  readOutcome,
-  REPLY_QUEUE,
-} from "@posthorn/contract";
-import type { Answer, DeliveryId, Email, Query, Unreadable } from "@posthorn/contract";
+import type { Delivery, Log, Publisher, Settlement } from "@posthorn/chassis";
+import { ANSWER_TYPE, QUERY_TYPE, querySchema, REPLY_QUEUE } from "@posthorn/contract";
+import { LOGGER_PARKED_QUEUE, LOGGER_QUEUE, OUTCOMES_EXCHANGE } from "@posthorn/contract";
+import { MAYBE_DUPLICATE, newEmailId, parseDeliveryId } from "@posthorn/contract";
+import { isOfKind, readAs, readEmail, readOutcome } from "@posthorn/contract";
+import type { DeliveryId, Email, Unreadable } from "@posthorn/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "./audit-line.ts";
+import type { Ledger } from "./ledger.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 import type { Twins } from "./twins.ts";
+
+/** The query may have come before the publisher is connected again. */
+const ANSWER_MS = 10_000;
 
 /** What the handler of records needs. */
 export interface RecordOptions {
   /** Resolves when the line is on disk. */
   record: (line: AuditLine) => Promise<void>;
-  /** Publishes until it is confirmed. */
-  publish: (publication: Publication, signal: AbortSignal) => Promise<void>;
-  /** What is known of a delivery. */
-  known: (query: Query) => Answer;
+  publisher: Pick<Publisher, "publishUntilConfirmed" | "publishWithin">;
+  ledger: Pick<Ledger, "answer">;
   /** Told of each delivery that is accepted, perhaps again, and of each with an outcome that is on disk. */
-  twins: Pick<Twins, "accepted" | "ended">;
-  /** Publishes an answer; whoever asked may be gone. */
-  answer: (publication: Publication) => Promise<void>;
+  twins: Twins;
   metrics: Pick<LoggerMetrics, "unreadable">;
   log: Log;
 }
@@ -52,7 +40,8 @@ export function createHandler(options: RecordOptions): (delivery: Delivery) => P
     if (delivery.properties.type === QUERY_TYPE) return reply(delivery, [...underWay], options);
     // What was held comes back through the default exchange.
     if (isForged(delivery, "")) {
-      await options.publish(copyOf(delivery, LOGGER_QUEUE), delivery.signal);
+      const copy = copyOf(delivery, LOGGER_QUEUE);
+      await options.publisher.publishUntilConfirmed(copy, delivery.signal);
       return "ack";
     }
     return handle(delivery, { ...options, record });
@@ -70,6 +59,7 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
   const message = ofOutcome ? readOutcome(delivery) : readEmail(delivery);
   const record = (lines: readonly AuditLine[]) =>
     unlessLost(delivery.signal, lines.map(options.record));
+  if ("code" in message) explain(message, options);
   switch (message.kind) {
     case "email": {
       const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
@@ -89,10 +79,8 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
     case "foreign":
       return "ack";
     case "newer":
-      explain(message, options);
       return "reject";
     case "malformed":
-      explain(message, options);
       // A malformed email is parked by the emailer, and that outcome is its record; but its replay is ours to record.
       if (ofOutcome) await park(delivery, message.reason, options);
       else await record(replaysOf(parseDeliveryId(delivery.properties.messageId)));
@@ -105,10 +93,10 @@ function replaysOf(id: DeliveryId | undefined, email?: Email): AuditLine[] {
   return id && id.generation > 0 ? replayedLines(id, email) : [];
 }
 
-async function park(delivery: Delivery, reason: string, { publish }: RecordOptions): Promise<void> {
+async function park(delivery: Delivery, reason: string, options: RecordOptions): Promise<void> {
   const copy = copyOf(delivery, LOGGER_PARKED_QUEUE);
   const headers = { ...copy.headers, "x-parked-reason": reason };
-  await publish({ ...copy, headers }, delivery.signal);
+  await options.publisher.publishUntilConfirmed({ ...copy, headers }, delivery.signal);
 }
 
 /** The messageId; without one, what tells this outcome from others: its body. */
@@ -116,30 +104,30 @@ function eventIdOf({ body, properties }: Delivery): string {
   return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
 }
 
-/** Answers when everything that came before the query is committed. */
+/** Answers when everything that came before the query is committed; whoever asked may be gone. */
 async function reply(
   { body, properties, signal }: Delivery,
   before: readonly Promise<void>[],
-  { known, answer, log }: RecordOptions,
+  { publisher, ledger, twins, log }: RecordOptions,
 ): Promise<Settlement> {
   await unlessLost(signal, before);
   const query = readAs(querySchema, body);
   // n.b. a name of its own choosing would have us write into any queue.
   const replyTo = shortString(properties.replyTo);
   if (!query || !replyTo?.startsWith(`${REPLY_QUEUE}.`)) return "ack";
+  const correlationId = shortString(properties.correlationId);
+  const answer = { ...ledger.answer(query.delivery), twin: twins.hasTwin(query) };
   const publication = {
     exchange: "",
     routingKey: replyTo,
     type: ANSWER_TYPE,
     messageId: newEmailId(),
-    ...(shortString(properties.correlationId) && {
-      correlationId: properties.correlationId as string,
-    }),
-    body: Buffer.from(JSON.stringify(known(query))),
+    ...(correlationId && { correlationId }),
+    body: Buffer.from(JSON.stringify(answer)),
   };
-  await answer(publication).catch((error: unknown) =>
-    log.debug("query not answered", describe(error)),
-  );
+  await publisher
+    .publishWithin(publication, ANSWER_MS)
+    .catch((error: unknown) => log.debug("query not answered", describe(error)));
   return "ack";
 }
 

@@ -1,11 +1,5 @@
-import {
-  AmqpConnection,
-  Consumer,
-  createService,
-  Publisher,
-  Recent,
-  runMain,
-} from "@posthorn/chassis";
+import { AmqpConnection, Consumer, Publisher } from "@posthorn/chassis";
+import { createService, Recent, runMain } from "@posthorn/chassis";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@posthorn/contract";
 import type { AuditLine } from "./audit-line.ts";
 import { AuditLog } from "./audit-log.ts";
@@ -22,9 +16,6 @@ import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
 import { createTwins } from "./twins.ts";
 import { WriterLock } from "./writer-lock.ts";
-
-/** The query may have come before the publisher is connected again. */
-const ANSWER_MS = 10_000;
 
 runMain((host) => {
   const config = loadConfig(host.env);
@@ -46,66 +37,27 @@ runMain((host) => {
     for (const { eventId } of lines) events.add(eventId);
     ledger.add(lines);
   };
-  const store = new AuditLog({
-    ...config.audit,
-    isParked: (delivery): boolean => isParked(ledger, delivery),
-    linesMax,
-    seen,
-    log,
-  });
+  const rests = (delivery: string): boolean => isParked(ledger, delivery);
+  const store = new AuditLog({ ...config.audit, isParked: rests, linesMax, seen, log });
   const ledger = new Ledger({ ...config.audit, lines: () => store.lines(), metrics, log });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const redaction = createRedaction(config.redaction);
   const write = createRecord(commit.append);
+  const record = (line: AuditLine) => events.once(line.eventId, () => write(redaction.line(line)));
+  const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
+  const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle };
+  const consumer = new Consumer({ ...consumes, budget: config.prefetch });
 
-  const twins = createTwins();
-  const handle = createHandler({
-    record: (line) => events.once(line.eventId, () => write(redaction.line(line))),
-    publish: (publication, signal) => publisher.publishUntilConfirmed(publication, signal),
-    known: (query) => ({ ...ledger.answer(query.delivery), twin: twins.hasTwin(query) }),
-    twins,
-    answer: (publication) => publisher.publishWithin(publication, ANSWER_MS),
-    metrics,
-    log,
-  });
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
   const passing = new Publisher(publishes);
   const decide = createDecide({ publisher: passing, ledger });
   const passes = createPasses({ publisher: passing, decide, log });
-  const internal = createInternalServer({
-    ...config.internal,
-    ending: redaction.ending,
-    ledger,
-    passes,
-    publisher: passing,
-    log,
-  });
-  const consumer = new Consumer({
-    ...amqp,
-    connection: consuming,
-    queues: [LOGGER_QUEUE],
-    budget: config.prefetch,
-    handle,
-  });
-  const checks = [
-    lock.check,
-    commit.check,
-    ledger.check,
-    publishing.check,
-    consuming.check,
-    consumer.check,
-  ];
+  const routed = { ledger, ending: redaction.ending, passes, publisher: passing, log };
+  const internal = createInternalServer({ ...config.internal, ...routed });
 
+  const checked = [lock, commit, ledger, publishing, consuming, consumer];
   // Started left to right, stopped right to left.
-  return program(checks, [
-    lock,
-    ledger,
-    commit,
-    publishing,
-    consuming,
-    publisher,
-    passing,
-    consumer,
-    internal,
-  ]);
+  const components = [lock, ledger, commit, publishing, consuming, publisher, passing, consumer];
+  const checks = checked.map(({ check }) => check);
+  return program(checks, [...components, internal]);
 });

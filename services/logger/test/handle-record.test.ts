@@ -41,14 +41,18 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const handle = createHandler({
     twins: createTwins(),
     record: (line) => write().then(() => void lines.push(line)),
-    publish: (publication) => Promise.resolve(void parked.push(publication)),
-    known: ({ delivery }) => ({
-      delivery,
-      whole: true,
-      last: "email.sent",
-      possibleDuplicate: false,
-    }),
-    answer: (publication) => Promise.resolve(void answers.push(publication)),
+    publisher: {
+      publishUntilConfirmed: (publication) => Promise.resolve(void parked.push(publication)),
+      publishWithin: (publication) => Promise.resolve(void answers.push(publication)),
+    },
+    ledger: {
+      answer: (delivery) => ({
+        delivery,
+        whole: true,
+        last: "email.sent",
+        possibleDuplicate: false,
+      }),
+    },
     metrics,
     log,
   });

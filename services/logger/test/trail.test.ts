@@ -31,7 +31,11 @@ function setUp(directory: string, openFile: Open = open) {
     release: () => Promise.resolve(void flowed.push("release")),
     resume: () => flowed.push("resume"),
   };
-  const ledger = { add: () => undefined };
+  const ledger = {
+    add: () => undefined,
+    answer: (delivery: string) => ({ delivery, whole: true, last: null, possibleDuplicate: false }),
+  };
+  const confirmed = () => Promise.resolve();
   const store = auditLog(directory, { seen, open: openFile });
   const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
   const handle = createHandler({
@@ -46,9 +50,8 @@ function setUp(directory: string, openFile: Open = open) {
             });
           }),
       ),
-    publish: () => Promise.resolve(),
-    known: ({ delivery }) => ({ delivery, whole: true, last: null, possibleDuplicate: false }),
-    answer: () => Promise.resolve(),
+    publisher: { publishUntilConfirmed: confirmed, publishWithin: confirmed },
+    ledger,
     metrics,
     log,
   });
