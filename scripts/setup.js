@@ -1,9 +1,7 @@
 /** Installs what package-lock.json names. Runs on the machine's own Node, 18 or newer: no dependencies. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
-process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 /** Systems that get Node 24 as an optional dependency; npm scripts find it before the machine's. */
 const bringsNode = ["linux-x64", "linux-arm64"].includes(`${process.platform}-${process.arch}`);
 const [major, minor] = process.versions.node.split(".").map(Number);

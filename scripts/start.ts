@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -29,6 +30,8 @@ const GRACE_MS = 4_700;
 const DRAIN_MS = 4_500;
 const RESTART_MS = 1_000;
 
+const say = (text: string): void => console.log(`posthorn  ${text}`);
+const portOf = (url: string): string => new URL(url).port;
 const running = new Map<string, ChildProcess>();
 let places: object | undefined;
 let stopping = false;
@@ -96,29 +99,26 @@ async function startInbox({ smtp, inbox }: Places): Promise<void> {
 
 async function startServices(at: Places): Promise<void> {
   say("Starting api, emailer and logger");
-  const access = process.env["API_KEYS_FILE"] ? {} : { API_ANONYMOUS: "true" };
-  const own = {
-    api: { HTTP_HOST: HOST, HTTP_PORT: portOf(at.api), ...access },
-    emailer: { SMTP_URLS: at.smtp },
-    logger: {
-      AUDIT_DIR: at.audit,
-      INTERNAL_HOST: HOST,
-      INTERNAL_PORT: portOf(at.internal),
-      INTERNAL_TOKEN_FILE: at.internalToken,
-    },
-  };
   const shared = {
     MAIL_FROM: "Posthorn <posthorn@localhost.localdomain>",
     ...process.env,
+    ...(!process.env["API_KEYS_FILE"] && { API_ANONYMOUS: "true" }),
     AMQP_URL: at.amqp,
+    SMTP_URLS: at.smtp,
+    HTTP_HOST: HOST,
+    HTTP_PORT: portOf(at.api),
+    AUDIT_DIR: at.audit,
+    INTERNAL_HOST: HOST,
+    INTERNAL_PORT: portOf(at.internal),
+    INTERNAL_TOKEN_FILE: at.internalToken,
     METRICS_HOST: HOST,
     SHUTDOWN_DEADLINE_MS: String(DRAIN_MS),
   };
   const start = (name: (typeof SERVICES)[number]) => {
     const admin = at[`${name}Admin`];
-    const argv = [process.execPath, ...NODE_FLAGS, `services/${name}/src/main.ts`];
-    const env = { ...shared, METRICS_PORT: portOf(admin), ...own[name] };
-    return keep(name, { argv: leashed(argv), env }, () => answers(`${admin}/readyz`));
+    const argv = leashed([process.execPath, ...NODE_FLAGS, `services/${name}/src/main.ts`]);
+    const env = { ...shared, METRICS_PORT: portOf(admin) };
+    return keep(name, { argv, env }, () => answers(`${admin}/readyz`));
   };
   await Promise.all(SERVICES.map(start));
 }
@@ -130,19 +130,21 @@ async function answers(url: string): Promise<void> {
 /** Starts a program, and again whenever it ends by itself. Resolves when it is well. */
 async function keep(name: string, program: Program, isWell: () => Promise<void>): Promise<void> {
   let wasWell = false;
-  const begin = () => {
-    running.set(name, startPart(program).once("exit", again).once("error", giveUp));
-    writeRunFile();
+  const run = async () => {
+    do {
+      const part = startPart(program);
+      running.set(name, part);
+      writeRunFile();
+      await once(part, "exit");
+      running.delete(name);
+      writeRunFile();
+      if (!stopping && !wasWell)
+        throw new Error(`${name} did not start: see ${program.log ?? "above"}`);
+      if (!stopping) say(`${name} ended by itself; it is started again`);
+      await sleep(RESTART_MS);
+    } while (!stopping);
   };
-  const again = () => {
-    running.delete(name);
-    writeRunFile();
-    if (stopping) return;
-    if (wasWell) say(`${name} ended by itself; it is started again`);
-    else giveUp(new Error(`${name} did not start: see ${program.log ?? "above"}`));
-    setTimeout(() => stopping || begin(), RESTART_MS);
-  };
-  begin();
+  void run().catch(giveUp);
   while (!wasWell)
     wasWell = await isWell().then(
       () => true,
@@ -200,12 +202,4 @@ async function stop(status: number): Promise<void> {
   rmSync(RUN_FILE, { force: true });
   lock.close();
   process.exit(status);
-}
-
-function say(text: string): void {
-  console.log(`posthorn  ${text}`);
-}
-
-function portOf(url: string): string {
-  return new URL(url).port;
 }
