@@ -4,7 +4,9 @@ import net from "node:net";
 import { setTimeout } from "node:timers";
 
 const { API, KEY = "", PORT = "9000", SMTP_PORT = "2525" } = process.env;
-const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
+/** n.b. a pod that died with its node answers nothing: few sockets, or long patience, would have the client itself stand still. */
+const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000 });
+const PATIENCE_MS = 15_000;
 /** By id: what the client was answered, and how often the mail came. */
 const accepted = new Set();
 const unknown = new Set();
@@ -44,7 +46,12 @@ function send() {
     body: "x".repeat(500),
   });
   const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
-  const request = http.request(`${API}/send`, { method: "POST", agent, headers, timeout: 30_000 });
+  const request = http.request(`${API}/send`, {
+    method: "POST",
+    agent,
+    headers,
+    timeout: PATIENCE_MS,
+  });
   request.on("timeout", () => request.destroy(new Error("timeout")));
   request.on("error", (error) => tally("failed", error.code ?? error.message));
   request.on("response", async (response) => {
