@@ -3,7 +3,7 @@ import http from "node:http";
 import net from "node:net";
 import { setTimeout } from "node:timers";
 
-const { API, KEY = "", PORT = "9000", SMTP_PORT = "2525" } = process.env;
+const { API, KEY = "", MODE = "well", PORT = "9000", SMTP_PORT = "2525" } = process.env;
 /** n.b. a pod that died with its node answers nothing: few sockets, or long patience, would have the client itself stand still. */
 const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000 });
 const PATIENCE_MS = 15_000;
@@ -14,7 +14,7 @@ const came = new Map();
 let phase = fresh("start");
 let rate = 0;
 /** The relay's mood: `well`, `busy` (421 to all), `later` (451 to recipients), `no` (550 to the sender), `slow` (a second a mail). */
-let mode = "well";
+let mode = MODE;
 const phases = [];
 
 function fresh(name) {

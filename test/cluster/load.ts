@@ -34,8 +34,8 @@ export interface Answer {
   body: unknown;
 }
 
-/** Starts the pod that is client and relay at once, on a node that leads no queue where there are several. */
-export function startLoad(): void {
+/** Starts the pod that is client and relay at once, on a node that leads no queue where there are several; `mode` is the relay's. */
+export function startLoad(mode = "well"): void {
   const labels = {
     app: "load",
     "app.kubernetes.io/instance": RELEASE,
@@ -56,15 +56,16 @@ export function startLoad(): void {
     },
   );
   kubectl("delete", "pod", "load", "--ignore-not-found", "--wait");
-  apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "load", labels }, spec: podSpec() });
+  apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "load", labels }, spec: podSpec(mode) });
   kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=60s");
 }
 
-function podSpec(): object {
+function podSpec(mode: string): object {
   const leader = leaderNode();
   const env = [
     { name: "API", value: `http://${RELEASE}-api:8080` },
     { name: "KEY", value: secretOf(`${RELEASE}-api-keys`, "key") },
+    { name: "MODE", value: mode },
   ];
   return {
     nodeName: nodes().find((each) => each !== leader) ?? leader,
