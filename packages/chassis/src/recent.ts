@@ -9,7 +9,7 @@ export class Recent<Result> {
   readonly #underWay = new Map<string, Promise<Result>>();
 
   /** `limit`: most results remembered; `onRepeat` is called for each that was not done again. */
-  constructor(limit: number, onRepeat: () => void) {
+  constructor(limit: number, onRepeat: () => void = () => undefined) {
     this.#limit = limit;
     this.#onRepeat = onRepeat;
   }

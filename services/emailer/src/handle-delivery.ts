@@ -91,14 +91,12 @@ async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
       return parkUnread(attempt, message.code, message.reason, context);
     case "foreign":
       await publisher.publishUntilConfirmed(toAdopted(message.email, attempt), signal);
-      metrics.adopted.inc();
       return "ack";
     case "email":
       if (recipientsOf(message.email).length === 1) return deliver(message.email, attempt, context);
       // n.b. one at a time: fifty copies of a large body at once are no email's memory.
       for (const one of toDeliveries(message.email, attempt))
         await publisher.publishUntilConfirmed(one, signal);
-      metrics.split.inc();
       return "ack";
     case "delivery":
       return deliver(message.email, attempt, context);

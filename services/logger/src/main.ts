@@ -31,7 +31,7 @@ runMain((host) => {
 
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
   const linesMax = config.prefetch * RECIPIENTS_MAX;
-  const events = new Recent<void>(linesMax, () => metrics.duplicatesSkipped.inc());
+  const events = new Recent<void>(linesMax);
   const lock = new WriterLock(config.audit.directory, log);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);

@@ -8,7 +8,6 @@ const HELP = {
   posthorn_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
   posthorn_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
   posthorn_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
-  posthorn_audit_duplicates_skipped_total: "Events that came again and stood in the log already",
   posthorn_ledger_broken: "1 while the ledger is missing, damaged or being built",
   posthorn_parked_deliveries:
     "Deliveries that rest until a person replays or deletes them, by reason; none while the ledger is broken",
@@ -37,7 +36,6 @@ export function createLoggerMetrics(registry: Registry, directory: string, ledge
     lines: counter("posthorn_audit_lines_total", "kind"),
     syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),
     writeErrors: counter("posthorn_audit_write_errors_total", "code"),
-    duplicatesSkipped: counter("posthorn_audit_duplicates_skipped_total"),
     ledgerBroken: gauge("posthorn_ledger_broken"),
     unreadable: counter("posthorn_logger_unreadable_total", "code"),
   };
