@@ -26,10 +26,10 @@ export const SABOTAGES = {
   /** The client gets its 202 before the broker has the email. */
   "early-202": {
     file: "services/api/src/send-route.ts",
-    from: `    await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
+    from: `    await publish({ ...message, ...way }).catch((error: unknown) => {
       throw toProblem(error, id);
     });`,
-    to: `    void publish(toPublication(id, email, request.get("traceparent"))).catch(() => undefined);
+    to: `    void publish({ ...message, ...way }).catch(() => undefined);
     void toProblem;`,
     caughtBy: "lost",
   },

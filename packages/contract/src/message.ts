@@ -1,8 +1,10 @@
 import type { z } from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
-import { isEmailId, parseDeliveryId, type DeliveryId } from "./delivery.ts";
+import { isEmailId, MAYBE_DUPLICATE, parseDeliveryId, timeOfEmailId } from "./delivery.ts";
+import type { DeliveryId } from "./delivery.ts";
 import { faultsIn } from "./faults.ts";
-import { OUTCOME_TYPE, outcomeSchema } from "./outcome.ts";
+import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
+import { OUTCOMES_EXCHANGE } from "./topology.ts";
 
 /** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
@@ -56,6 +58,26 @@ export function isOurs({ messageId, type }: Message["properties"]): boolean {
 /** Whether a message says that it is a version of this schema. */
 export function isOfKind(schema: string, type: unknown): type is string {
   return typeof type === "string" && type.startsWith(`${schema}.v`);
+}
+
+/**
+ * An email as it is published under an id that was made of this one. It carries a trace on, and the doubt whether it was
+ * handed over before; so does one that is published again, for a copy of it may be stored already.
+ */
+export function toEmailMessage(id: string, email: Email, traceparent?: unknown, doubtful = false) {
+  return {
+    type: EMAIL_TYPE,
+    timestamp: timeOfEmailId(id),
+    headers: { ...traceOf(traceparent), ...(doubtful && { [MAYBE_DUPLICATE]: true }) },
+    ifAgain: { [MAYBE_DUPLICATE]: true },
+    body: Buffer.from(JSON.stringify(email)),
+  };
+}
+
+/** An outcome as it is published. `messageId`: the event's, the same however often it is published. */
+export function toOutcomeMessage(messageId: string, outcome: Outcome) {
+  const way = { exchange: OUTCOMES_EXCHANGE, routingKey: outcome.kind };
+  return { ...way, messageId, type: OUTCOME_TYPE, body: Buffer.from(JSON.stringify(outcome)) };
 }
 
 /** Reads an outcome. A query of another version comes the same way, and is as unknown as an outcome's. */

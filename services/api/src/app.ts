@@ -1,12 +1,10 @@
 import { describe, type Log } from "@posthorn/chassis";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import { parseJsonBody, requireJson } from "./json-body.ts";
+import { parseJsonBody, readBody, requireJson } from "./json-body.ts";
 import type { ApiMetrics } from "./metrics.ts";
-import { observe, routeOf } from "./observe.ts";
+import { assignRequestId, observe, requestIdOf, routeOf } from "./observe.ts";
 import { createOpenapi } from "./openapi.ts";
 import { Problem, type ProblemCode, type ProblemMembers, toProblem } from "./problem.ts";
-import { readBody } from "./read-body.ts";
-import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { createSendRoute, refuseAtOnce, type SendOptions } from "./send-route.ts";
 
 /** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */

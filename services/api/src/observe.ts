@@ -1,7 +1,24 @@
+import { randomUUID } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import type { Log } from "@posthorn/chassis";
 import type { Request, RequestHandler } from "express";
 import type { ApiMetrics } from "./metrics.ts";
-import { requestIdOf } from "./request-id.ts";
+
+const HEADER = "X-Request-Id";
+/** Narrow enough that an id can hold neither an address nor a line break. */
+const ACCEPTED = /^[\w.-]{1,128}$/;
+
+/** Takes over the client's request id, or makes one, and returns it with every response. */
+export const assignRequestId: RequestHandler = (request, response, next) => {
+  const given = request.get(HEADER) ?? "";
+  response.setHeader(HEADER, ACCEPTED.test(given) ? given : randomUUID());
+  next();
+};
+
+/** The id of the request that is being answered. */
+export function requestIdOf(response: ServerResponse): string {
+  return String(response.getHeader(HEADER) ?? randomUUID());
+}
 
 /** Counts and logs every request when it is over: warn for 5xx, else debug. Nothing that a user wrote. */
 export function observe(metrics: ApiMetrics, log: Log): RequestHandler {

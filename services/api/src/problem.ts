@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { AppError, codeOf, PublishRefused, PublishUnknown } from "@posthorn/chassis";
 import { z } from "zod";
-import { requestIdOf } from "./request-id.ts";
+import { requestIdOf } from "./observe.ts";
 
 /** What the API answers instead of 2xx. `retryAfter` is in seconds. */
 export interface ProblemKind {

@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Publication, PublishRefused } from "@posthorn/chassis";
-import { newEmailId, timeOfEmailId, traceOf, type Email } from "@posthorn/contract";
-import { EMAIL_TYPE, EMAILS_EXCHANGE, MAYBE_DUPLICATE } from "@posthorn/contract";
+import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@posthorn/contract";
 import type { RequestHandler } from "express";
-import { fieldErrors } from "./field-errors.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { Problem, toProblem } from "./problem.ts";
-import { createSendSchema, isTooLarge } from "./send-schema.ts";
+import { createSendSchema, fieldErrors, isTooLarge } from "./send-schema.ts";
 
 /** What is over in a second or two when one node of several goes. */
 const PASSING = new Set(["AMQP_DISCONNECTED", "TOPOLOGY_UNVERIFIED"]);
@@ -39,7 +37,9 @@ export function createSendRoute(options: SendOptions): RequestHandler {
     // Whoever gave up has been told nothing, and sends again.
     if (response.destroyed) return;
     const id = newEmailId();
-    await publish(toPublication(id, email, request.get("traceparent"))).catch((error: unknown) => {
+    const message = toEmailMessage(id, email, request.get("traceparent"));
+    const way = { exchange: EMAILS_EXCHANGE, routingKey: "", messageId: id };
+    await publish({ ...message, ...way }).catch((error: unknown) => {
       throw toProblem(error, id);
     });
     metrics.accepted.inc();
@@ -77,18 +77,4 @@ function validate(schema: ReturnType<typeof createSendSchema>, given: unknown): 
   if (success) return data;
   const code = error.issues.some(isTooLarge) ? "BODY_TOO_LARGE" : "EMAIL_INVALID";
   throw new Problem(code, { errors: fieldErrors(error.issues) });
-}
-
-function toPublication(id: string, email: Email, traceparent?: string): Publication {
-  return {
-    exchange: EMAILS_EXCHANGE,
-    routingKey: "",
-    body: Buffer.from(JSON.stringify(email)),
-    messageId: id,
-    type: EMAIL_TYPE,
-    timestamp: timeOfEmailId(id),
-    headers: traceOf(traceparent),
-    // A copy may be stored already: the emailer asks the record before it sends this one.
-    ifAgain: { [MAYBE_DUPLICATE]: true },
-  };
 }

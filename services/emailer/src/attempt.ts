@@ -1,6 +1,13 @@
-import type { Delivery } from "@posthorn/chassis";
-import { attemptOf, crashesOf, EMAILER_QUEUE, MAYBE_DUPLICATE } from "@posthorn/contract";
-import { isOurs, newEmailId, parseDeliveryId, type DeliveryId } from "@posthorn/contract";
+import type { Delivery, Publication } from "@posthorn/chassis";
+import {
+  ADOPTED_EXCHANGE,
+  EMAILER_QUEUE,
+  ENTRY_EXCHANGE,
+  toEmailMessage,
+} from "@posthorn/contract";
+import { attemptOf, crashesOf, isOurs, MAYBE_DUPLICATE, newEmailId } from "@posthorn/contract";
+import { formatDeliveryId, parseDeliveryId, recipientsOf } from "@posthorn/contract";
+import type { DeliveryId, Email } from "@posthorn/contract";
 
 /** One handling of a recipient's delivery: what the broker tells of it, in the emailer's words. */
 export type Attempt = ReturnType<typeof toAttempt>;
@@ -33,4 +40,27 @@ export function toAttempt(delivery: Delivery) {
 function idOf(properties: Delivery["properties"]): DeliveryId {
   const messageId: unknown = isOurs(properties) ? properties.messageId : newEmailId();
   return parseDeliveryId(messageId) ?? { email: String(messageId), recipient: 0, generation: 0 };
+}
+
+/** What came without an id of ours, under the one that it was given: for emailer and logger. */
+export function toAdopted(email: Email, attempt: Attempt): Publication {
+  const way = { exchange: ADOPTED_EXCHANGE, routingKey: "", messageId: attempt.id.email };
+  return { ...messageOf(email, attempt), ...way };
+}
+
+/**
+ * One delivery for each recipient of an email. The body stays whole; the messageId, a delivery id, says whose it is.
+ * A transaction or a rung never carries two recipients' fates.
+ */
+export function toDeliveries(email: Email, attempt: Attempt): Publication[] {
+  const way = { exchange: ENTRY_EXCHANGE, routingKey: EMAILER_QUEUE };
+  const message = { ...messageOf(email, attempt), ...way };
+  const { id } = attempt;
+  const ids = recipientsOf(email).map((_, recipient) => formatDeliveryId({ ...id, recipient }));
+  return ids.map((messageId) => ({ ...message, messageId }));
+}
+
+function messageOf(email: Email, { delivery, id, possibleDuplicate }: Attempt) {
+  const traceparent: unknown = delivery.properties.headers?.["traceparent"];
+  return toEmailMessage(id.email, email, traceparent, possibleDuplicate);
 }

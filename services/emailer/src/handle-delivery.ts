@@ -3,13 +3,11 @@ import type { Delivery, Log, Publisher, Settlement } from "@posthorn/chassis";
 import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@posthorn/contract";
 import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@posthorn/contract";
 import type { Answer, Email, Query, Reason } from "@posthorn/contract";
-import { toAttempt, type Attempt } from "./attempt.ts";
-import { conclude, type Limits } from "./conclude.ts";
+import { toAdopted, toAttempt, toDeliveries, type Attempt } from "./attempt.ts";
 import { toMail, type Mail, type Sender } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
-import { createRecorder } from "./outcomes.ts";
+import { conclude, createRecorder, type Limits } from "./outcomes.ts";
 import type { Result } from "./passage.ts";
-import { toAdopted, toDeliveries } from "./split.ts";
 import { createSuspects } from "./suspects.ts";
 
 /** A delivery that so many emailers died with is parked before anything else is done with it. */

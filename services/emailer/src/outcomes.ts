@@ -1,10 +1,11 @@
 import { copyOf, type Publication, type Publisher, type Settlement } from "@posthorn/chassis";
 import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@posthorn/contract";
-import { OUTCOME_TYPE, OUTCOMES_EXCHANGE, PARKED_QUEUE, PARKED_WHOLE } from "@posthorn/contract";
-import { REPLY_MAX, type Outcome, type Reason } from "@posthorn/contract";
+import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@posthorn/contract";
+import type { Outcome, Reason } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
 import type { Mail } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";
+import type { Result } from "./passage.ts";
 
 /** What became of an attempt. */
 export interface Told {
@@ -16,6 +17,37 @@ export interface Told {
   mail?: Mail;
   /** The relay that answered, or was tried last; absent where none was asked. */
   relay?: string;
+}
+
+/** What is done with a delivery that was not taken. */
+export interface Limits {
+  /** A delivery refused for a while so often is parked. */
+  maxAttempts: number;
+  /** What becomes of a delivery whose connection was lost after the final dot. */
+  onAmbiguous: "retry" | "park";
+}
+
+/** What becomes of an attempt after the relay's answer. */
+export function conclude(
+  { verdict }: Result,
+  { number, isMarked }: Pick<Attempt, "number" | "isMarked">,
+  { maxAttempts, onAmbiguous }: Limits,
+): Pick<Told, "kind" | "reason"> {
+  // n.b. what came marked went down a rung untried, for its twin to end.
+  const isLast = number - (isMarked ? 1 : 0) >= maxAttempts;
+  const isAmbiguous = verdict === "ambiguous";
+  switch (verdict) {
+    case "sent":
+      return { kind: "email.sent" };
+    case "failed":
+      return { kind: "email.failed", reason: "REFUSED" };
+    case "sender-refused":
+      return { kind: "email.parked", reason: "SENDER_REFUSED" };
+    case "ambiguous":
+    case "deferred":
+      if (!isLast && !(isAmbiguous && onAmbiguous === "park")) return { kind: "email.deferred" };
+      return { kind: "email.parked", reason: isAmbiguous ? "AMBIGUOUS" : "ATTEMPTS_EXHAUSTED" };
+  }
 }
 
 /** What recording needs. */
@@ -54,15 +86,7 @@ function toPublication({ id, number, possibleDuplicate }: Attempt, { mail, reply
     reply: reply.slice(0, REPLY_MAX),
     possibleDuplicate,
   };
-  return {
-    exchange: OUTCOMES_EXCHANGE,
-    routingKey: told.kind,
-    // The event's id: the same however often it is published.
-    messageId: newEmailId(),
-    type: OUTCOME_TYPE,
-    timestamp,
-    body: Buffer.from(JSON.stringify(outcome)),
-  };
+  return { ...toOutcomeMessage(newEmailId(), outcome), timestamp };
 }
 
 function describeMail({ envelope, subject, text }: Mail) {

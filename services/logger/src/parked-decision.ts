@@ -1,7 +1,7 @@
 import { copyOf, type Delivery, type Publication, type Publisher } from "@posthorn/chassis";
-import { ENTRY_EXCHANGE, OUTCOME_TYPE, OUTCOMES_EXCHANGE, REPLAY_KEY } from "@posthorn/contract";
-import { formatDeliveryId, MAYBE_DUPLICATE, PARKED_WHOLE } from "@posthorn/contract";
-import { parseDeliveryId, readEmail, recipientsOf } from "@posthorn/contract";
+import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@posthorn/contract";
+import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@posthorn/contract";
+import { toOutcomeMessage } from "@posthorn/contract";
 import type { Answer, DeliveryId, Outcome } from "@posthorn/contract";
 import { oldestId, type Ledger } from "./ledger.ts";
 
@@ -118,13 +118,7 @@ function nextOf(id: DeliveryId): DeliveryId {
 
 function deletion(id: DeliveryId): Publication {
   const delivery = formatDeliveryId(id);
-  const now = new Date().toISOString();
-  const outcome: Outcome = { kind: "email.deleted", delivery, time: now, possibleDuplicate: false };
-  return {
-    exchange: OUTCOMES_EXCHANGE,
-    routingKey: outcome.kind,
-    messageId: `${delivery}.deleted`,
-    type: OUTCOME_TYPE,
-    body: Buffer.from(JSON.stringify(outcome)),
-  };
+  const time = new Date().toISOString();
+  const outcome: Outcome = { kind: "email.deleted", delivery, time, possibleDuplicate: false };
+  return toOutcomeMessage(`${delivery}.deleted`, outcome);
 }

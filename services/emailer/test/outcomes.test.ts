@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { conclude } from "../src/conclude.ts";
+import { conclude } from "../src/outcomes.ts";
 
 const refused = { verdict: "deferred", reply: "451 later", relay: "relay.example" } as const;
 
