@@ -24,10 +24,7 @@ export const BODY_BYTES_MAX = 2_621_440;
 
 const bodySchema = z
   .string()
-  .refine(
-    (text) => Buffer.byteLength(text) <= BODY_BYTES_MAX,
-    `must not be larger than ${BODY_BYTES_MAX} bytes`,
-  )
+  .refine(isOfSize, `must not be larger than ${BODY_BYTES_MAX} bytes`)
   .refine((text) => text.isWellFormed(), "must not have a lone surrogate")
   .refine((text) => !text.includes("\0"), "must not have a NUL character")
   .describe("Text of the mail; line breaks as `\\n` or `\\r\\n`");
@@ -61,4 +58,8 @@ export type Email = z.output<typeof emailSchema>;
 /** The recipients of an email, in order; a recipient's index in here is part of its delivery id. */
 export function recipientsOf({ toaddr }: Pick<Email, "toaddr">): readonly string[] {
   return typeof toaddr === "string" ? [toaddr] : toaddr;
+}
+
+function isOfSize(text: string): boolean {
+  return Buffer.byteLength(text) <= BODY_BYTES_MAX;
 }

@@ -2,7 +2,6 @@ import type { z } from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
 import { isEmailId, MAYBE_DUPLICATE, parseDeliveryId, timeOfEmailId } from "./delivery.ts";
 import type { DeliveryId } from "./delivery.ts";
-import { faultsIn } from "./faults.ts";
 import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
 import { OUTCOMES_EXCHANGE } from "./topology.ts";
 
@@ -39,12 +38,11 @@ export type EmailMessage =
 export function readEmail({ body, properties }: Message): EmailMessage {
   const { messageId, type } = properties;
   const delivery = parseDeliveryId(messageId);
-  const ours = isOurs(properties);
   if (isOfKind("email", type) && type !== EMAIL_TYPE) return newer(type);
   const email = parse(body, emailSchema);
   if ("kind" in email) return email;
   const { toaddr, subject, body: text } = email.value;
-  if (!ours) return { kind: "foreign", email: { toaddr, subject, body: text } };
+  if (!isOurs(properties)) return { kind: "foreign", email: { toaddr, subject, body: text } };
   if (!delivery) return { kind: "email", id: messageId as string, email: email.value };
   return { kind: "delivery", id: delivery, email: email.value };
 }
@@ -113,4 +111,25 @@ function newer(type: string): Unreadable {
   const version = /^[a-z]+\.v[\d.]{1,9}$/.test(type) ? ` ${type}` : "";
   const reason = `The message is of the unknown type${version}`;
   return { kind: "newer", code: "MESSAGE_VERSION_UNKNOWN", reason };
+}
+
+/** What zod found, with its path from the top. */
+export interface SchemaFault {
+  path: readonly PropertyKey[];
+  issue: z.core.$ZodIssue;
+}
+
+type Issues = readonly z.core.$ZodIssue[];
+
+/** The faults that zod found; of an address or a list of addresses, those of the one that was meant. */
+export function faultsIn(issues: Issues, above: readonly PropertyKey[] = []): SchemaFault[] {
+  return issues.flatMap((issue) => {
+    const path = [...above, ...issue.path];
+    const meant = issue.code === "invalid_union" && issue.errors.find(isOfRightType);
+    return meant ? faultsIn(meant, path) : { path, issue };
+  });
+}
+
+function isOfRightType(issues: Issues): boolean {
+  return !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { emailSchema, recipientsOf } from "../src/email.ts";
-import { faultsIn } from "../src/faults.ts";
+import { faultsIn } from "../src/message.ts";
 
 const EMAIL = { toaddr: "a@example.com", subject: "Hello", body: "Text" };
 

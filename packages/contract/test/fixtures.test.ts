@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { readAs, readEmail, readOutcome } from "../src/message.ts";
-import { answerSchema, querySchema } from "../src/query.ts";
+import { answerSchema, querySchema } from "../src/outcome.ts";
 
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
