@@ -99,6 +99,9 @@ export function commonConfig(values: CommonValues, env: Env) {
   } as const;
 }
 
+/** Such as {@link commonConfig} gives. */
+export type CommonConfig = ReturnType<typeof commonConfig>;
+
 /** The one error for what is wrong with the environment. */
 export function invalidConfig(faults: readonly string[]): ConfigError {
   const lines = [...new Set(faults)].map((fault) => `\n  ${fault}`);

@@ -1,13 +1,12 @@
 export * from "./config.ts";
 export * from "./errors.ts";
 export { inTime, TIMER_MAX_MS } from "./in-time.ts";
-export { Lifecycle, type Component } from "./lifecycle.ts";
+export { createLifecycle, type Component } from "./lifecycle.ts";
 export { createLogger, describe, type Fields, type Log } from "./logger.ts";
 export { createRegistry, meter } from "./metrics.ts";
 export { createMetricsServer, listen, type Check, type Fault } from "./metrics-server.ts";
 export { Recent } from "./recent.ts";
-export { runMain, type Host } from "./run-main.ts";
-export { createService } from "./service.ts";
+export { createService, runMain, type Host } from "./run-main.ts";
 export { AmqpConnection } from "./amqp/connection.ts";
 export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./amqp/metrics.ts";

@@ -14,49 +14,38 @@ export interface Component {
 }
 
 /** Starts components in order and stops them in reverse, all under one deadline. */
-export class Lifecycle {
-  #stopped: Promise<boolean> | undefined;
-  readonly #started: Component[] = [];
-  readonly #log: Log;
-  readonly #deadlineMs: number;
-
-  constructor(log: Log, deadlineMs: number) {
-    this.#log = log;
-    this.#deadlineMs = deadlineMs;
-  }
-
-  /** Starts each component after the one before it has started; stops early when told to stop. */
-  async start(components: readonly Component[]): Promise<void> {
-    for (const component of components) {
-      if (this.#stopped) return;
-      this.#started.push(component);
-      await component.start?.();
-    }
-    if (!this.#stopped) this.#log.info("started");
-  }
-
-  /** Stops what was started, newest first. Resolves to whether every component stopped in time. Idempotent. */
-  stop(reason: string): Promise<boolean> {
-    this.#stopped ??= this.#stopAll(reason);
-    return this.#stopped;
-  }
-
-  async #stopAll(reason: string): Promise<boolean> {
-    this.#log.info("stopping", { reason });
-    const late = AbortSignal.timeout(this.#deadlineMs);
-    const endsAt = performance.now() + this.#deadlineMs;
+export function createLifecycle(log: Log, deadlineMs: number) {
+  const started: Component[] = [];
+  let stopped: Promise<boolean> | undefined;
+  const stopAll = async (reason: string): Promise<boolean> => {
+    log.info("stopping", { reason });
+    const late = AbortSignal.timeout(deadlineMs);
+    const endsAt = performance.now() + deadlineMs;
     let clean = true;
-    for (const component of this.#started.toReversed()) {
+    for (const component of started.toReversed()) {
       const leftMs = Math.max(0, endsAt - performance.now());
       const stopping = async () => component.stop(late);
       // n.b. its timer keeps an event loop that is empty from ending the process before the deadline, and with 0.
-      const stopped = await inTime(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
-        this.#log.error("stop failed", { component: component.name, ...describe(error) });
+      const ended = await inTime(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
+        log.error("stop failed", { component: component.name, ...describe(error) });
         return false;
       });
-      clean &&= stopped && !late.aborted;
+      clean &&= ended && !late.aborted;
     }
-    this.#log.info("stopped", { clean });
+    log.info("stopped", { clean });
     return clean;
-  }
+  };
+  return {
+    /** Starts each component after the one before it has started; stops early when told to stop. */
+    async start(components: readonly Component[]): Promise<void> {
+      for (const component of components) {
+        if (stopped) return;
+        started.push(component);
+        await component.start?.();
+      }
+      if (!stopped) log.info("started");
+    },
+    /** Stops what was started, newest first. Resolves to whether every component stopped in time. Idempotent. */
+    stop: (reason: string): Promise<boolean> => (stopped ??= stopAll(reason)),
+  };
 }

@@ -1,5 +1,6 @@
 import { isatty } from "node:tty";
 import winston from "winston";
+import type { CommonConfig } from "./config.ts";
 import { codeOf } from "./errors.ts";
 
 /** What may stand beside a log line: codes, counts, ids and names of ours; never what a user wrote. */
@@ -10,23 +11,17 @@ type Say = (message: string, fields?: Fields) => void;
 /** The process's own log. It carries no recipient, subject, body or secret. */
 export type Log = Record<"debug" | "info" | "warn" | "error", Say>;
 
-/** How a service logs: one JSON object a line, or coloured text for a person. */
-interface LogOptions {
-  level: string;
-  format?: "json" | "pretty" | undefined;
-}
+type LogConfig = Partial<CommonConfig["log"]>;
 
-/** Creates the log on stdout; by default it is pretty in a terminal. */
-export function createLogger(
-  service: string,
-  { level, format = isatty(1) ? "pretty" : "json" }: LogOptions,
-): Log {
+/** Creates the log on stdout: one JSON object a line, or coloured text for a person, as in a terminal by default. */
+export function createLogger(service: string, { level = "info", format }: LogConfig): Log {
+  const isPretty = format ? format === "pretty" : isatty(1);
   const { combine, timestamp, json, colorize, printf } = winston.format;
   const pretty = combine(colorize(), timestamp({ format: "HH:mm:ss.SSS" }), printf(readable));
   return winston.createLogger({
     level,
     defaultMeta: { service },
-    format: format === "pretty" ? pretty : combine(timestamp(), json()),
+    format: isPretty ? pretty : combine(timestamp(), json()),
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types say so of its own class
     transports: [new winston.transports.Console()],
   });

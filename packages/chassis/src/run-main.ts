@@ -1,7 +1,11 @@
+import { createAmqpMetrics } from "./amqp/metrics.ts";
+import type { Topology } from "./amqp/topology.ts";
+import type { CommonConfig, Env } from "./config.ts";
 import { ConfigError, codeOf } from "./errors.ts";
-import type { Env } from "./config.ts";
-import { Lifecycle, type Component } from "./lifecycle.ts";
-import { describe, type Log } from "./logger.ts";
+import { createLifecycle, type Component } from "./lifecycle.ts";
+import { createLogger, describe, type Log } from "./logger.ts";
+import { createRegistry } from "./metrics.ts";
+import { createMetricsServer, type Check } from "./metrics-server.ts";
 
 /** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
 const EXIT_CONFIG = 78;
@@ -39,7 +43,7 @@ export function runMain(build: (host: Host) => Program): void {
 }
 
 function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown) => void {
-  const lifecycle = new Lifecycle(log, shutdownDeadlineMs);
+  const lifecycle = createLifecycle(log, shutdownDeadlineMs);
   const end = async (reason: string): Promise<void> => {
     const clean = await lifecycle.stop(reason);
     process.exitCode ??= clean ? 0 : 1;
@@ -68,4 +72,22 @@ function refuse(error: unknown): void {
   if (!(error instanceof ConfigError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = EXIT_CONFIG;
+}
+
+/** Creates what every service has: its log, its registry, its metrics port, and what its AMQP parts share. */
+export function createService(name: string, config: CommonConfig, topology: Topology, host: Host) {
+  const log = createLogger(name, config.log);
+  const registry = createRegistry(name);
+  const metrics = createAmqpMetrics(registry);
+  return {
+    log,
+    registry,
+    amqp: { service: name, url: config.amqp.url, topology, metrics, fail: host.fail, log },
+    /** The whole service. The metrics port comes first and goes last. */
+    program: (checks: readonly Check[], components: readonly Component[]): Program => {
+      const metricsServer = createMetricsServer({ ...config.metrics, registry, checks, log });
+      const { shutdownDeadlineMs } = config;
+      return { log, shutdownDeadlineMs, components: [metricsServer, ...components] };
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { Lifecycle, type Component } from "../src/lifecycle.ts";
+import { createLifecycle, type Component } from "../src/lifecycle.ts";
 import { createTestLog } from "./support/log.ts";
 
 const LONG_MS = 60_000;
@@ -21,7 +21,7 @@ function component(name: string, done: string[], overrides: Partial<Component> =
 
 const never = () => new Promise<void>(() => undefined);
 
-describe("Lifecycle#start", () => {
+describe("createLifecycle: start", () => {
   it("starts each component when the one before it has started", async () => {
     const done: string[] = [];
     const slow = component("slow", done, {
@@ -32,7 +32,7 @@ describe("Lifecycle#start", () => {
       },
     });
 
-    await new Lifecycle(createTestLog(), LONG_MS).start([slow, component("next", done)]);
+    await createLifecycle(createTestLog(), LONG_MS).start([slow, component("next", done)]);
 
     expect(done).toStrictEqual(["start slow", "slow started", "start next"]);
   });
@@ -41,7 +41,7 @@ describe("Lifecycle#start", () => {
     const done: string[] = [];
     const error = new Error("no");
     const broken = component("broken", done, { start: () => Promise.reject(error) });
-    const lifecycle = new Lifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
 
     await expect(lifecycle.start([broken, component("next", done)])).rejects.toBe(error);
     expect(done).toStrictEqual([]);
@@ -49,7 +49,7 @@ describe("Lifecycle#start", () => {
 
   it("starts no further component once it is told to stop", async () => {
     const done: string[] = [];
-    const lifecycle = new Lifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
     const first = component("first", done, {
       start: () => {
         void lifecycle.stop("test");
@@ -64,7 +64,7 @@ describe("Lifecycle#start", () => {
 
   it("does not say that it has started when it was stopped meanwhile", async () => {
     const log = createTestLog();
-    const lifecycle = new Lifecycle(log, LONG_MS);
+    const lifecycle = createLifecycle(log, LONG_MS);
     const last = component("last", [], {
       start: async () => {
         await lifecycle.stop("test");
@@ -77,7 +77,7 @@ describe("Lifecycle#start", () => {
   });
 });
 
-describe("Lifecycle#stop", () => {
+describe("createLifecycle: stop", () => {
   it("stops in reverse order, each when the one before it has stopped", async () => {
     const done: string[] = [];
     const slow = component("slow", done, {
@@ -86,7 +86,7 @@ describe("Lifecycle#stop", () => {
         done.push("slow stopped");
       },
     });
-    const lifecycle = new Lifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
     await lifecycle.start([component("first", done), slow]);
 
     expect(await lifecycle.stop("test")).toBe(true);
@@ -95,7 +95,7 @@ describe("Lifecycle#stop", () => {
 
   it("stops once, however often it is called", async () => {
     const done: string[] = [];
-    const lifecycle = new Lifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
     await lifecycle.start([component("only", done)]);
 
     const answers = await Promise.all([lifecycle.stop("a"), lifecycle.stop("b")]);
@@ -114,7 +114,7 @@ describe("Lifecycle#stop", () => {
         throw new Error("secret");
       },
     });
-    const lifecycle = new Lifecycle(log, LONG_MS);
+    const lifecycle = createLifecycle(log, LONG_MS);
     await lifecycle.start([component("first", done), broken, worse]);
 
     expect(await lifecycle.stop("test")).toBe(false);
@@ -129,7 +129,7 @@ describe("Lifecycle#stop", () => {
   it("goes on after the deadline with what does not end, and says that it was not clean", async () => {
     const done: string[] = [];
     const hanging = component("hanging", done, { stop: never });
-    const lifecycle = new Lifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
     await lifecycle.start([component("first", done), hanging]);
 
     expect(await lifecycle.stop("test")).toBe(false);
@@ -145,7 +145,7 @@ describe("Lifecycle#stop", () => {
           });
         }),
     });
-    const lifecycle = new Lifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
     await lifecycle.start([obedient]);
 
     expect(await lifecycle.stop("test")).toBe(false);
@@ -156,7 +156,7 @@ describe("Lifecycle#stop", () => {
     const note = (signal: AbortSignal) => {
       aborted.push(signal.aborted);
     };
-    const lifecycle = new Lifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
     await lifecycle.start([
       component("first", [], { stop: note }),
       component("hanging", [], { stop: never }),
@@ -170,7 +170,7 @@ describe("Lifecycle#stop", () => {
 
   it("stops a component whose start has not ended", async () => {
     const done: string[] = [];
-    const lifecycle = new Lifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
     void lifecycle.start([component("starting", done, { start: never })]);
 
     expect(await lifecycle.stop("test")).toBe(true);
@@ -178,6 +178,6 @@ describe("Lifecycle#stop", () => {
   });
 
   it("is clean when nothing was started", async () => {
-    expect(await new Lifecycle(createTestLog(), LONG_MS).stop("test")).toBe(true);
+    expect(await createLifecycle(createTestLog(), LONG_MS).stop("test")).toBe(true);
   });
 });

@@ -20,10 +20,8 @@ export interface Publication {
 }
 
 /** Publishes once; resolves to nothing when it is confirmed, to what the client says when not, or to a PublishRefused. */
-export function send(
-  channel: ConfirmChannel,
-  { exchange, routingKey, body, timestamp, headers, type, ...properties }: Publication,
-): Promise<unknown> {
+export function send(channel: ConfirmChannel, publication: Publication): Promise<unknown> {
+  const { exchange, routingKey, body, timestamp, headers, type, ...properties } = publication;
   const options = {
     contentType: "application/json",
     ...properties,

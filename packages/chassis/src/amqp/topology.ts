@@ -1,13 +1,10 @@
-import type { Channel } from "amqplib";
+import type { Channel, Options } from "amqplib";
+
+type Exchange = { name: string; type: string } & Options.AssertExchange;
 
 /** The exchanges, queues and bindings that a channel declares before it is used. */
 export interface Topology {
-  readonly exchanges: readonly {
-    name: string;
-    type: string;
-    durable: boolean;
-    alternateExchange?: string;
-  }[];
+  readonly exchanges: readonly Exchange[];
   /** Every queue is durable; its type stands in the arguments. */
   readonly queues: readonly { name: string; arguments: Record<string, string | number> }[];
   /** `to` says whether the destination is a `queue` or an `exchange`. */
@@ -18,10 +15,8 @@ export interface Topology {
  * Declares a topology; what exists already must match.
  * @throws {Error} with code 406 when something exists with other arguments
  */
-export async function declare(
-  channel: Channel,
-  { exchanges = [], queues = [], bindings = [] }: Partial<Topology>,
-): Promise<void> {
+export async function declare(channel: Channel, topology: Partial<Topology>): Promise<void> {
+  const { exchanges = [], queues = [], bindings = [] } = topology;
   for (const { name, type, ...options } of exchanges)
     await channel.assertExchange(name, type, options);
   for (const queue of queues)

@@ -2,7 +2,7 @@ import { createLogger, describe, TransientError } from "../../src/index.ts";
 
 /** Logs a line of each level, and errors of every kind, in the format that its argument names. */
 const log = createLogger("logs", {
-  level: process.argv[3] ?? "debug",
+  level: (process.argv[3] ?? "debug") as "debug",
   format: process.argv[2] === "pretty" ? "pretty" : "json",
 });
 log.debug("a detail");
