@@ -32,11 +32,15 @@ export const variables = z
     when: () => true,
   });
 
+/** Where the API listens. */
+export type HttpConfig = ReturnType<typeof loadConfig>["http"];
+
 /** Reads the environment of the API. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   return {
     ...commonConfig(v, env),
+    /** `leaveMs`: while stopping, how long it goes on taking connections, unready, so that balancers leave it first. */
     http: { host: v.HTTP_HOST, port: v.HTTP_PORT, leaveMs: v.HTTP_LEAVE_MS },
     publish: { windowSize: v.PUBLISH_WINDOW, timeoutMs: v.PUBLISH_TIMEOUT_MS },
     patienceMs: v.SEND_PATIENCE_MS,

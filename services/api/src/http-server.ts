@@ -5,6 +5,7 @@ import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { inTime, listen, type Check, type Component, type Log } from "@posthorn/chassis";
+import type { HttpConfig } from "./config.ts";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
 
@@ -34,12 +35,8 @@ const PARSER_ERRORS: Readonly<Record<string, ProblemCode>> = {
 };
 
 /** Options of {@link HttpServer}. */
-export interface HttpServerOptions {
-  host: string;
-  port: number;
+export interface HttpServerOptions extends HttpConfig {
   handle: RequestListener;
-  /** While stopping: how long it goes on taking connections, unready, so that balancers leave it first. */
-  leaveMs: number;
   /** Told the status of what could not be read as a request. */
   refused: (status: number) => void;
   log: Log;

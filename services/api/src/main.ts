@@ -1,6 +1,6 @@
 import { AmqpConnection, createService, Publisher, runMain } from "@posthorn/chassis";
 import { topology } from "@posthorn/contract";
-import { ApiKeys } from "./api-keys.ts";
+import { createApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
 import { Backlog } from "./backlog.ts";
 import { loadConfig } from "./config.ts";
@@ -18,7 +18,7 @@ runMain((host) => {
   const backlog = new Backlog({ ...amqp, ...config.limits, connection: control, metrics });
   const publisher = new Publisher({ ...amqp, ...config.publish, connection: publishing });
 
-  const keys = new ApiKeys(config.apiKeysFile, log);
+  const keys = createApiKeys(config.apiKeysFile, log);
   const app = createApp({
     publish: (publication) => publisher.publishWithin(publication, config.patienceMs),
     refusal: () => publisher.refusal() ?? backlog.refusal(),

@@ -47,10 +47,8 @@ function withProblems(operation: { responses: object }, statuses: readonly numbe
     const headers = { "X-Request-Id": text("The request's id"), ...PROBLEM_HEADERS[status] };
     return [status, { description, headers, content: { "application/problem+json": { schema } } }];
   });
-  return {
-    ...operation,
-    responses: { ...operation.responses, ...(Object.fromEntries(problems) as object) },
-  };
+  const responses = { ...operation.responses, ...(Object.fromEntries(problems) as object) };
+  return { ...operation, responses };
 }
 
 function text(description: string): object {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { AppError, codeOf, PublishRefused, PublishUnknown } from "@posthorn/chassis";
 import { z } from "zod";
+import problems from "../problems.json" with { type: "json" };
 import { requestIdOf } from "./observe.ts";
 
 /** What the API answers instead of 2xx. `retryAfter` is in seconds. */
@@ -11,39 +12,10 @@ export interface ProblemKind {
 }
 
 /** Every code of a problem document, with its status and title. docs/errors.md has an anchor for each. */
-export const PROBLEMS = {
-  REQUEST_MALFORMED: { status: 400, title: "The request is not HTTP, or was broken off" },
-  JSON_MALFORMED: { status: 400, title: "The request's body is not JSON" },
-  JSON_NOT_UTF8: { status: 400, title: "The request's body is not UTF-8" },
-  JSON_TOO_DEEP: { status: 400, title: "The request's body is nested too deeply" },
-  API_KEY_MISSING: { status: 401, title: "An API key is required" },
-  API_KEY_UNKNOWN: { status: 401, title: "The API key is not known" },
-  ROUTE_UNKNOWN: { status: 404, title: "There is nothing at this path" },
-  METHOD_NOT_ALLOWED: { status: 405, title: "The path does not take this method" },
-  NOT_ACCEPTABLE: { status: 406, title: "The answer would be application/json" },
-  REQUEST_TIMEOUT: { status: 408, title: "The request did not arrive in time" },
-  BODY_TOO_LARGE: { status: 413, title: "The body is too large" },
-  MEDIA_TYPE_UNSUPPORTED: { status: 415, title: "The request's body must be application/json" },
-  CHARSET_UNSUPPORTED: { status: 415, title: "The request's charset must be utf-8" },
-  ENCODING_UNSUPPORTED: { status: 415, title: "The request's body must not be compressed" },
-  EXPECTATION_UNKNOWN: { status: 417, title: "The only expectation met is 100-continue" },
-  EMAIL_INVALID: { status: 422, title: "The email is not valid" },
-  HEADERS_TOO_LARGE: { status: 431, title: "The request's headers are too large" },
-  UNEXPECTED: { status: 500, title: "Something went wrong on our side" },
-  AMQP_DISCONNECTED: { status: 503, retryAfter: 5, title: "The broker is away" },
-  AMQP_BLOCKED: { status: 503, retryAfter: 10, title: "The broker takes no messages" },
-  AMQP_WINDOW_FULL: { status: 503, retryAfter: 1, title: "Too many emails are being sent" },
-  BODIES_FULL: { status: 503, retryAfter: 1, title: "Too many large emails are being sent" },
-  AMQP_UNROUTABLE: { status: 503, retryAfter: 5, title: "The queues are missing" },
-  AMQP_CONFIRM_TIMEOUT: { status: 503, retryAfter: 5, title: "The broker did not confirm in time" },
-  AMQP_NACKED: { status: 503, retryAfter: 5, title: "The broker did not take the email" },
-  AMQP_CHANNEL_LOST: { status: 503, retryAfter: 5, title: "The broker was lost midway" },
-  TOPOLOGY_UNVERIFIED: { status: 503, retryAfter: 5, title: "The queues are not verified" },
-  QUEUE_FULL: { status: 503, retryAfter: 30, title: "Too many emails wait to be sent" },
-} as const satisfies Record<string, ProblemKind>;
+export const PROBLEMS: Readonly<Record<keyof typeof problems, ProblemKind>> = problems;
 
 /** The stable `code` of a problem document. */
-export type ProblemCode = keyof typeof PROBLEMS;
+export type ProblemCode = keyof typeof problems;
 
 const fieldSchema = z.object({ field: z.string(), reason: z.string() });
 
@@ -90,7 +62,7 @@ export class Problem extends AppError {
 
   /** The head's fields and the document's text. */
   format(requestId: string): { headers: Record<string, string | number>; text: string } {
-    const { status, title, retryAfter }: ProblemKind = PROBLEMS[this.code];
+    const { status, title, retryAfter } = PROBLEMS[this.code];
     const { code } = this;
     const type = `urn:posthorn:problem:${code}`;
     const text = JSON.stringify({ type, title, status, code, ...this.#members, requestId });

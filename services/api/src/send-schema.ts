@@ -26,10 +26,7 @@ export function createSendSchema(bodyMaxBytes: number) {
       })
       .describe(`${toaddr.description ?? "Recipients"}; none may be in it twice`),
     subject,
-    expiresAt: expiresAt.refine(
-      (time) => !(Date.parse(time ?? "") <= Date.now()),
-      "must be in the future",
-    ),
+    expiresAt: expiresAt.refine(isAhead, "must be in the future"),
     body: body
       .refine((text) => Buffer.byteLength(text) <= bodyMaxBytes, {
         message: `must not be longer than ${bodyMaxBytes} bytes`,
@@ -37,6 +34,10 @@ export function createSendSchema(bodyMaxBytes: number) {
       })
       .describe(`${body.description ?? "Body"}; at most ${bodyMaxBytes} bytes of UTF-8`),
   });
+}
+
+function isAhead(time = ""): boolean {
+  return !(Date.parse(time) <= Date.now());
 }
 
 /** Whether a fault is that the body is too large, which is 413 rather than 422. */

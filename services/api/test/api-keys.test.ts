@@ -4,18 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "@posthorn/chassis";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { ApiKeys } from "../src/api-keys.ts";
+import { createApiKeys } from "../src/api-keys.ts";
 import { Problem } from "../src/problem.ts";
 import { createFakeLog, waitFor } from "./support.ts";
 
 const line = (key: string, name: string) =>
   `${createHash("sha256").update(key).digest("hex")}  ${name}\n`;
 
-describe("ApiKeys", () => {
+describe("createApiKeys", () => {
   let directory = "";
   let file = "";
   const { log, lines } = createFakeLog();
-  let keys: ApiKeys | undefined;
+  let keys: ReturnType<typeof createApiKeys> | undefined;
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "api-keys-"));
@@ -30,7 +30,7 @@ describe("ApiKeys", () => {
 
   const open = (text: string) => {
     writeFileSync(file, text);
-    keys = new ApiKeys(file, log, 20);
+    keys = createApiKeys(file, log, 20);
     keys.start();
     return keys;
   };
@@ -73,7 +73,7 @@ describe("ApiKeys", () => {
   });
 
   it("lets everyone send without a file, and says so", () => {
-    const anonymous = new ApiKeys(undefined, log);
+    const anonymous = createApiKeys(undefined, log);
 
     anonymous.start();
     anonymous.stop();
@@ -90,12 +90,12 @@ describe("ApiKeys", () => {
   ])("refuses at start a file with %s", (_what, text, reason) => {
     writeFileSync(file, text);
 
-    expect(() => new ApiKeys(file, log)).toThrow(ConfigError);
-    expect(() => new ApiKeys(file, log)).toThrow(reason);
+    expect(() => createApiKeys(file, log)).toThrow(ConfigError);
+    expect(() => createApiKeys(file, log)).toThrow(reason);
   });
 
   it("refuses at start a file that is not there", () => {
-    expect(() => new ApiKeys(file, log)).toThrow("names a file that cannot be read");
+    expect(() => createApiKeys(file, log)).toThrow("names a file that cannot be read");
   });
 
   it("reads the file again when it changes", async () => {
@@ -111,7 +111,7 @@ describe("ApiKeys", () => {
     writeFileSync(join(directory, "a"), line("one", "shop"));
     writeFileSync(join(directory, "b"), line("two", "shop"));
     symlinkSync("a", file);
-    keys = new ApiKeys(file, log, 20);
+    keys = createApiKeys(file, log, 20);
     keys.start();
 
     symlinkSync("b", join(directory, "new"));
