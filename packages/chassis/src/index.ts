@@ -5,7 +5,7 @@ export { createLifecycle, type Component } from "./lifecycle.ts";
 export { createLogger, describe, type Fields, type Log } from "./logger.ts";
 export { createRegistry, meter } from "./metrics.ts";
 export { createMetricsServer, listen, type Check, type Fault } from "./metrics-server.ts";
-export { Recent } from "./recent.ts";
+export { createRecent, remember, type Recent } from "./recent.ts";
 export { createService, runMain, type Host } from "./run-main.ts";
 export { AmqpConnection } from "./amqp/connection.ts";
 export { Consumer, type Delivery, type Settlement } from "./amqp/consumer.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
-import { Recent } from "../src/recent.ts";
+import { createRecent } from "../src/recent.ts";
 
-function createRecent(limit = 10) {
+function setUp(limit = 10) {
   const repeats = { count: 0 };
-  const recent = new Recent<string>(limit, () => {
+  const recent = createRecent<string>(limit, () => {
     repeats.count++;
   });
   return { recent, repeats };
@@ -15,9 +15,9 @@ const once = (result: string) => {
   return () => Promise.resolve(++done === 1 ? result : "done again");
 };
 
-describe("Recent#once", () => {
+describe("createRecent", () => {
   it("does a thing once and gives its result again", async () => {
-    const { recent, repeats } = createRecent();
+    const { recent, repeats } = setUp();
     const work = once("ack");
 
     expect(await recent.once("a", work)).toBe("ack");
@@ -26,7 +26,7 @@ describe("Recent#once", () => {
   });
 
   it("does different things each", async () => {
-    const { recent, repeats } = createRecent();
+    const { recent, repeats } = setUp();
 
     expect(await recent.once("a", once("ack"))).toBe("ack");
     expect(await recent.once("b", once("reject"))).toBe("reject");
@@ -34,7 +34,7 @@ describe("Recent#once", () => {
   });
 
   it("waits for the same thing that is under way", async () => {
-    const { recent, repeats } = createRecent();
+    const { recent, repeats } = setUp();
     const { promise, resolve } = Promise.withResolvers<string>();
     const first = recent.once("a", () => promise);
     const second = recent.once("a", once("done twice"));
@@ -46,7 +46,7 @@ describe("Recent#once", () => {
   });
 
   it("does again what failed, by one of those who waited", async () => {
-    const { recent } = createRecent();
+    const { recent } = setUp();
     const { promise, reject } = Promise.withResolvers<string>();
     const first = recent.once("a", () => promise);
     const work = once("ack");
@@ -59,7 +59,7 @@ describe("Recent#once", () => {
   });
 
   it("forgets the oldest beyond its limit", async () => {
-    const { recent } = createRecent(2);
+    const { recent } = setUp(2);
     for (const key of ["a", "b", "c"]) await recent.once(key, once(key));
 
     expect(await recent.once("a", once("a again"))).toBe("a again");
@@ -69,7 +69,7 @@ describe("Recent#once", () => {
 
 describe("Recent#add", () => {
   it("remembers what was done elsewhere", async () => {
-    const { recent, repeats } = createRecent();
+    const { recent, repeats } = setUp();
 
     recent.add("a", "ack");
 

@@ -4,8 +4,7 @@ import { count, integer, milliseconds, SECRET } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
 import { z } from "zod";
 import { isSender, addressOf } from "./mail.ts";
-import type { Rate } from "./passage.ts";
-import { credentialsNow, relayUrls, type RelayUrl } from "./relay-url.ts";
+import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay-url.ts";
 
 const EHLO_NAME = /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/;
 const RUNGS_MAX = 16;
@@ -45,9 +44,7 @@ export const variables = z.object({
     .refine(isLadder, `must be up to ${RUNGS_MAX} rising times such as 10s,1m,10m,1h`)
     .describe("The rungs' waiting times; the last one repeats"),
   SMTP_CONNECTIONS: count(1, 1_000, 10, "Most connections to a relay whose URL does not say"),
-  SMTP_SHARED_BY: integer(1, 1_000)
-    .default(1)
-    .describe("How many emailers there can be; each takes its part of `connections` and `rate`"),
+  SMTP_SHARED_BY: count(1, 1_000, 1, "How many emailers share a relay's `connections` and `rate`"),
   SMTP_URLS: relayUrls.meta({
     ...SECRET,
     form: "URLs, separated by commas",
@@ -56,15 +53,23 @@ export const variables = z.object({
   }),
 });
 
+/** The emailer's configuration. */
+export type Config = ReturnType<typeof loadConfig>;
+
+/** One relay, as it was configured. */
+export type RelayConfig = Omit<Config["relays"][number], "user" | "passwordFile">;
+
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
   const urls = secretReader(env, "SMTP_URLS");
   const relays = v.SMTP_URLS.map((relay, index) => ({
     ...relay,
+    /** Most connections at a time, and mails in any period; without a rate there is no limit. */
     ...shareOf(relay.connections ?? v.SMTP_CONNECTIONS, relay.rate, v.SMTP_SHARED_BY),
     ehloName: v.EHLO_NAME,
     name: nameOf(relay, v.SMTP_URLS.slice(0, index)),
+    /** Gives user and password as they are now. n.b. it must not throw. */
     ...(relay.user && { credentials: () => credentialsNow(urls().split(",")[index] ?? "", relay) }),
   }));
   return {

@@ -1,4 +1,4 @@
-import { copyOf, isForged, Recent, TIMER_MAX_MS } from "@posthorn/chassis";
+import { copyOf, createRecent, isForged, TIMER_MAX_MS } from "@posthorn/chassis";
 import type { Delivery, Log, Publisher, Settlement } from "@posthorn/chassis";
 import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@posthorn/contract";
 import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@posthorn/contract";
@@ -38,7 +38,7 @@ export interface HandlerOptions extends Limits {
 export function createHandler(options: HandlerOptions) {
   const { metrics } = options;
   // What comes again, or twice, is settled as the first was, without a second sending.
-  const recent = new Recent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
+  const recent = createRecent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const alone = createSuspects();
   const context = { ...options, record: createRecorder(options) };
   return (delivery: Delivery): Promise<Settlement> => {
@@ -116,8 +116,7 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
   const settled = isPristine(attempt) ? undefined : await settleDoubt(attempt, context);
   if (settled) return settled;
   const mail = toMail(id.email, email, recipient, context.sender);
-  const sending = (signal: AbortSignal) => context.send(mail, signal);
-  const result = await unlessExpired(email, delivery.signal, sending);
+  const result = await handOver(email, mail, delivery.signal, context);
   if (!result) {
     const reply = `Not sent before ${String(email.expiresAt)}`;
     return context.record(attempt, { kind: "email.parked", reason: "EXPIRED", reply, mail });
@@ -127,18 +126,14 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
   return context.record(attempt, { ...conclude(result, attempt, context), reply, relay, mail });
 }
 
-/** Does what an email is given up for when it expires. What was handed to the relay in time is waited for. */
-async function unlessExpired<T>(
-  { expiresAt }: Email,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T | undefined> {
-  if (expiresAt === undefined) return work(signal);
+/** Sends what has not expired, and gives it up when it does. What was handed to the relay in time is waited for. */
+async function handOver({ expiresAt }: Email, mail: Mail, signal: AbortSignal, { send }: Context) {
+  if (expiresAt === undefined) return send(mail, signal);
   const left = Date.parse(expiresAt) - Date.now();
   if (left <= 0) return undefined;
   // n.b. a relay is not waited for longer than a timer can wait.
   const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
-  return work(AbortSignal.any([signal, expired])).catch((error: unknown) => {
+  return send(mail, AbortSignal.any([signal, expired])).catch((error: unknown) => {
     if (error !== expired.reason) throw error;
     return undefined;
   });
@@ -167,13 +162,11 @@ async function settleDoubt(attempt: Attempt, options: Context): Promise<Settleme
 }
 
 /** n.b. the emailer that had it may still be talking to the relay: only its connection to the broker may be lost. */
-async function askTwice(
-  { id, number, crashes, isMarked, delivery: { signal } }: Attempt,
-  { ask }: Context,
-): Promise<Answer | undefined> {
+async function askTwice(attempt: Attempt, { ask }: Context): Promise<Answer | undefined> {
+  const { id, number, crashes, isMarked, delivery } = attempt;
   const copy = { marked: isMarked, again: crashes > 0 };
   const query = { delivery: formatDeliveryId(id), attempt: number, ...copy };
-  const answer = await ask(query, signal);
+  const answer = await ask(query, delivery.signal);
   if (!answer || answer.twin || crashes !== 1 || !OPEN.includes(answer.last)) return answer;
-  return ask(query, signal, HEARSAY_MS);
+  return ask(query, delivery.signal, HEARSAY_MS);
 }

@@ -6,30 +6,14 @@ import nodemailer from "nodemailer";
 import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
+import type { RelayConfig } from "./config.ts";
 import { subjectOf, type Mail } from "./mail.ts";
-import { Progress, type Course } from "./progress.ts";
+import { createProgress, type Course, type Progress } from "./progress.ts";
 
 /** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
 const CONNECT_MS = 60_000;
 /** How long a relay may take to answer QUIT. */
 const QUIT_MS = 1_000;
-
-/** How to reach a relay. */
-export interface RelayOptions {
-  host: string;
-  port: number;
-  /** From the start, by STARTTLS or not at all, or by STARTTLS where the relay offers it. */
-  tls: "implicit" | "required" | "opportunistic";
-  /** Whether the relay's certificate must be good. */
-  verified: boolean;
-  /** Gives the certificates that it is checked against as they are now; the public ones by default. */
-  ca?: () => string | undefined;
-  /** Gives user and password as they are now. n.b. it must not throw. */
-  credentials?: () => { user: string; pass: string };
-  /** Most connections at a time. */
-  connections: number;
-  ehloName: string;
-}
 
 /** The relay's answer to a mail that it took, or what went wrong. */
 export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault };
@@ -38,7 +22,7 @@ export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault
 export type MailTransport = ReturnType<typeof createMailTransport>;
 
 /** Creates a transport; it connects when there is something to send. `finalMs`: how long it waits for the final reply. */
-export function createMailTransport(options: RelayOptions, finalMs: number) {
+export function createMailTransport(options: RelayConfig, finalMs: number) {
   let pool = createPool(options, finalMs);
   return {
     /**
@@ -46,7 +30,7 @@ export function createMailTransport(options: RelayOptions, finalMs: number) {
      * `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body.
      */
     async send(mail: Mail, patienceMs: number, course: Course = {}): Promise<Sent | undefined> {
-      const progress = new Progress(patienceMs, course);
+      const progress = createProgress(patienceMs, course);
       const used = pool;
       const content = { ...mail, ...subjectOf(mail), to: [...mail.to] };
       const how = { textEncoding: "quoted-printable", signal: progress.signal, progress } as const;
@@ -86,7 +70,7 @@ export function createMailTransport(options: RelayOptions, finalMs: number) {
 }
 
 /** With a socket of its own it makes that one connection. */
-function createPool(relay: RelayOptions, socketTimeout: number, socket?: Socket) {
+function createPool(relay: RelayConfig, socketTimeout: number, socket?: Socket) {
   const { tls, verified, ca, credentials, connections } = relay;
   const smtp = new SMTPPool({
     host: relay.host,
@@ -121,10 +105,8 @@ function createPool(relay: RelayOptions, socketTimeout: number, socket?: Socket)
         return credentials().pass;
       },
     };
-  const pool = nodemailer.createTransport(smtp, {
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
+  const closed = { disableFileAccess: true, disableUrlAccess: true };
+  const pool = nodemailer.createTransport(smtp, closed);
   pool.use("stream", (mail, done) => {
     const { progress } = mail.data as unknown as { progress: Progress };
     mail.message.processFunc((body) => progress.watch(body));

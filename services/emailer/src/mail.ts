@@ -1,4 +1,5 @@
 import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@posthorn/contract";
+import type { Config } from "./config.ts";
 
 /** RFC 5322 §3.4, the two forms that people write: an address, or a display name and an address in angle brackets. */
 // eslint-disable-next-line no-control-regex -- a display name must not hold a line break
@@ -9,10 +10,7 @@ const MISREAD = /^\s|\s$|=\?|\S{78}/;
 const WORD = /.{1,11}/gsu;
 
 /** Who sends. */
-export interface Sender {
-  from: string;
-  envelopeFrom: string;
-}
+export type Sender = Config["mail"];
 
 /** A mail for one recipient, ready for a relay. */
 export type Mail = ReturnType<typeof toMail>;

@@ -1,10 +1,11 @@
-import { copyOf, type Publication, type Publisher, type Settlement } from "@posthorn/chassis";
+import { copyOf, type Publication, type Settlement } from "@posthorn/chassis";
 import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@posthorn/contract";
 import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@posthorn/contract";
 import type { Outcome, Reason } from "@posthorn/contract";
 import type { Attempt } from "./attempt.ts";
+import type { Config } from "./config.ts";
+import type { HandlerOptions } from "./handle-delivery.ts";
 import type { Mail } from "./mail.ts";
-import type { EmailerMetrics } from "./metrics.ts";
 import type { Result } from "./passage.ts";
 
 /** What became of an attempt. */
@@ -20,12 +21,7 @@ export interface Told {
 }
 
 /** What is done with a delivery that was not taken. */
-export interface Limits {
-  /** A delivery refused for a while so often is parked. */
-  maxAttempts: number;
-  /** What becomes of a delivery whose connection was lost after the final dot. */
-  onAmbiguous: "retry" | "park";
-}
+export type Limits = Pick<Config["ladder"], "maxAttempts" | "onAmbiguous">;
 
 /** What becomes of an attempt after the relay's answer. */
 export function conclude(
@@ -50,17 +46,11 @@ export function conclude(
   }
 }
 
-/** What recording needs. */
-export interface RecorderOptions {
-  publisher: Pick<Publisher, "publishUntilConfirmed">;
-  metrics: Pick<EmailerMetrics, "outcomes" | "possibleDuplicates" | "acceptToSentSeconds">;
-}
-
 /**
  * Creates the function that publishes what became of an attempt, through any outage of the broker. It resolves when that is
  * confirmed, to how the delivery is to be settled.
  */
-export function createRecorder({ publisher, metrics }: RecorderOptions) {
+export function createRecorder({ publisher, metrics }: HandlerOptions) {
   return async (attempt: Attempt, told: Told): Promise<Settlement> => {
     const { kind } = told;
     if (kind === "email.parked")

@@ -10,47 +10,42 @@ export interface Course {
   onBody?: () => void;
 }
 
-/** How far a mail has come, which only its stream tells: every lost connection has the same error. */
-export class Progress {
-  /** Whether MAIL was sent: the stream is made just before. */
-  begun = false;
-  /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
-  bodyRead = false;
-  readonly #patience = new AbortController();
-  /**
-   * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, only when the
-   * mail is given up.
-   */
-  readonly signal = this.#patience.signal;
-  readonly #timer: NodeJS.Timeout;
-  readonly #course: Course;
+/** What {@link createProgress} creates. */
+export type Progress = ReturnType<typeof createProgress>;
 
-  constructor(patienceMs: number, course: Course) {
-    this.#timer = setTimeout(this.#abort, patienceMs);
-    this.#course = course;
-    const { unwanted, givenUp } = course;
-    unwanted?.addEventListener("abort", this.#abort);
-    givenUp?.addEventListener("abort", this.#abort);
-    if (unwanted?.aborted) this.#abort();
-  }
-
-  watch(body: Readable): Readable {
-    this.begun = true;
-    this.#timer.refresh();
-    // n.b. else nodemailer takes what happens on a kept connection for the end of that, and a 421 is not seen.
-    Object.defineProperty(body, "readableDidRead", { value: true });
-    return body.once("resume", () => this.#asked()).once("end", () => (this.bodyRead = true));
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#course.unwanted?.removeEventListener("abort", this.#abort);
-  }
-
-  #asked(): void {
-    this.end();
-    this.#course.onBody?.();
-  }
-
-  readonly #abort = (): void => this.#patience.abort();
+/** Tells how far a mail has come, which only its stream does: every lost connection has the same error. */
+export function createProgress(patienceMs: number, { unwanted, givenUp, onBody }: Course) {
+  const breaking = new AbortController();
+  const breakOff = (): void => breaking.abort();
+  const timer = setTimeout(breakOff, patienceMs);
+  unwanted?.addEventListener("abort", breakOff);
+  givenUp?.addEventListener("abort", breakOff);
+  if (unwanted?.aborted) breakOff();
+  const progress = {
+    /** Whether MAIL was sent: the stream is made just before. */
+    begun: false,
+    /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
+    bodyRead: false,
+    /**
+     * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, only when the
+     * mail is given up.
+     */
+    signal: breaking.signal,
+    watch(body: Readable): Readable {
+      progress.begun = true;
+      timer.refresh();
+      // n.b. else nodemailer takes what happens on a kept connection for the end of that, and a 421 is not seen.
+      Object.defineProperty(body, "readableDidRead", { value: true });
+      return body.once("resume", asked).once("end", () => (progress.bodyRead = true));
+    },
+    end(): void {
+      clearTimeout(timer);
+      unwanted?.removeEventListener("abort", breakOff);
+    },
+  };
+  const asked = () => {
+    progress.end();
+    onBody?.();
+  };
+  return progress;
 }

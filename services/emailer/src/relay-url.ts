@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { hasReadableCredentials, integer, textOf } from "@posthorn/chassis";
 import { z } from "zod";
-import type { Rate } from "./passage.ts";
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const MINUTE_MS = 60_000;
@@ -36,6 +35,9 @@ export const relayOptions = z.strictObject({
     .optional()
     .describe("STARTTLS where it is offered, by whomever; or always, and with a good certificate"),
 });
+
+/** At most so many mails in any period of so many milliseconds. */
+export type Rate = NonNullable<ReturnType<typeof toRate>>;
 
 /** A relay, as its URL describes it. */
 export type RelayUrl = ReturnType<typeof takeApart>;
@@ -100,18 +102,22 @@ function takeApart(
   const mode =
     protocol === "smtps:" ? "implicit" : (tls ?? (guarded ? "required" : "opportunistic"));
   return {
+    /** Host and port. */
     name: host,
     host: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port || (mode === "implicit" ? 465 : 587)),
+    /** From the start, by STARTTLS or not at all, or by STARTTLS where the relay offers it. */
     tls: mode,
+    /** Whether the relay's certificate must be good. */
     verified: mode !== "opportunistic" || ca !== undefined,
     user: decodeURIComponent(username),
+    /** Gives the certificates that it is checked against as they are now; the public ones by default. */
     ...(ca !== undefined && { ca: () => textOf(ca) }),
     ...options,
   } as const;
 }
 
-function toRate(text: string): Rate | undefined {
+function toRate(text: string) {
   const [, mails, minute] = /^(\d{1,9}(?:\.\d{1,3})?)(\/m)?$/.exec(text) ?? [];
   const periodMs = minute ? MINUTE_MS : 1_000;
   const count = Number(mails);
@@ -121,7 +127,7 @@ function toRate(text: string): Rate | undefined {
     : { mails: 1, periodMs: periodMs / count };
 }
 
-function isInRange(rate: Rate | undefined): rate is Rate {
+function isInRange(rate: Rate | undefined) {
   if (rate === undefined || rate.periodMs > MINUTE_MS) return false;
   return (rate.mails / rate.periodMs) * 1_000 <= MAILS_A_SECOND_MAX;
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "@posthorn/chassis";
-import { Circuit } from "./circuit.ts";
+import { createCircuit, type Circuit } from "./circuit.ts";
 import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
 import type { Fault, Trouble } from "./classify.ts";
+import type { RelayConfig } from "./config.ts";
 import { createMailTransport, type MailTransport } from "./mail-transport.ts";
-import type { Hand, Passage, RelayConfig, RelayContext, Result } from "./passage.ts";
-import { UnderWay } from "./under-way.ts";
+import type { Hand, Passage, RelayContext, Result } from "./passage.ts";
+import { createUnderWay, type UnderWay } from "./under-way.ts";
 
 /** A mail that breaks the connection this often, while others pass, is the message's trouble. */
 const BREAKS_MAX = 3;
@@ -34,8 +35,9 @@ export class Relay {
     this.#transport = createMailTransport(config, context.patience.final);
     this.#tokens = config.rate?.mails ?? Infinity;
     this.#places = config.connections;
-    this.#underWay = new UnderWay(this.#transport, context.patience, () => this.#fallSilent());
-    this.circuit = new Circuit({
+    const fallSilent = () => this.#open(SILENT) && context.onSilent();
+    this.#underWay = createUnderWay(this.#transport, context.patience, fallSilent);
+    this.circuit = createCircuit({
       pauseMs: context.patience.pause,
       ending: context.ending,
       probe: () => this.#probe(),
@@ -150,10 +152,6 @@ export class Relay {
     const fault = await this.#transport.probe(this.#context.patience.alone[0]);
     this.#places += 1;
     return fault && this.#noteTrouble(fault);
-  }
-
-  #fallSilent(): void {
-    if (this.#open(SILENT)) this.#context.onSilent();
   }
 
   #noteTrouble(fault: Fault): Trouble {

@@ -1,14 +1,14 @@
 import type { Check, Component } from "@posthorn/chassis";
+import type { RelayConfig } from "./config.ts";
 import type { Mail } from "./mail.ts";
-import { PATIENCE, type Patience } from "./patience.ts";
-import type { Hand, RelayConfig, RelayContext, Result } from "./passage.ts";
+import { PATIENCE, type Hand, type RelayContext, type Result } from "./passage.ts";
 import { Relay } from "./relay.ts";
 
 /** Options of {@link Relays}. */
 export interface RelaysOptions extends Pick<RelayContext, "ending" | "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
-  patience?: Patience;
+  patience?: typeof PATIENCE;
   /** Called when every relay is in trouble, and when one is well again; both at once, for as many mails again to come. */
   onTrouble: () => void;
   onWell: () => void;
@@ -23,7 +23,7 @@ export class Relays implements Component {
   readonly #relays: readonly Relay[];
   /** The mails that wait, in the order of their coming. */
   readonly #waiting = new Set<(hand: Hand) => void>();
-  readonly #patience: Patience;
+  readonly #patience: typeof PATIENCE;
   #oneIsWell = true;
   #holding: NodeJS.Timeout | undefined;
 

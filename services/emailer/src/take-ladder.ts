@@ -10,7 +10,7 @@ import type { Binding } from "@posthorn/contract";
  */
 export async function takeLadder(channel: ConfirmChannel, seconds: readonly number[]) {
   const notes = await takeNotes(channel);
-  const existing = notes.flatMap(({ bindings }) => bindings);
+  const existing = notes.flatMap(({ content }) => JSON.parse(content.toString()) as Binding[]);
   const wanted = retryBindings(seconds, existing);
   const ways = new Set(wanted.map(wayOf));
   const stale = existing.filter((old) => !ways.has(wayOf(old)));
@@ -22,7 +22,7 @@ export async function takeLadder(channel: ConfirmChannel, seconds: readonly numb
     for (const { destination, key } of stale) await channel.unbindQueue(destination, source, key);
     await declare(channel, { bindings: wanted.map((binding) => ({ ...binding, source })) });
   }
-  for (const { settle } of notes) settle();
+  for (const note of notes) channel.ack(note);
   const own = attemptQueues(seconds.length);
   const attempts = wanted.map(({ key }) => key).filter(isAttemptQueue);
   const left = attempts.filter((key) => !own.includes(key));
@@ -31,14 +31,12 @@ export async function takeLadder(channel: ConfirmChannel, seconds: readonly numb
   return left;
 }
 
+type Note = Exclude<Awaited<ReturnType<ConfirmChannel["get"]>>, false>;
+
 /** Several stand there when two emailers started at the same time, or one died here. */
-async function takeNotes(
-  channel: ConfirmChannel,
-): Promise<{ bindings: Binding[]; settle: () => void }[]> {
-  const message = await channel.get(LADDER_QUEUE);
-  if (!message) return [];
-  const bindings = JSON.parse(message.content.toString()) as Binding[];
-  return [{ bindings, settle: () => channel.ack(message) }, ...(await takeNotes(channel))];
+async function takeNotes(channel: ConfirmChannel): Promise<Note[]> {
+  const note = await channel.get(LADDER_QUEUE);
+  return note ? [note, ...(await takeNotes(channel))] : [];
 }
 
 function wayOf({ key, destination }: Binding): string {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { classify, explainBriefly, isAuthRefused, isOfOneMail } from "../src/classify.ts";
 import { createMailTransport, type MailTransport, type Sent } from "../src/mail-transport.ts";
-import type { RelayConfig } from "../src/passage.ts";
+import type { RelayConfig } from "../src/config.ts";
 import { startScriptedRelay, type Behaviour, type Phase, type Script } from "./scripted-relay.ts";
 import { mailTo, relayAt } from "./support.ts";
 

@@ -7,8 +7,8 @@ import { dnsCache } from "nodemailer/lib/shared";
 import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
-import { PATIENCE, type Patience } from "../src/patience.ts";
-import type { RelayConfig } from "../src/passage.ts";
+import { PATIENCE, type Patience } from "../src/passage.ts";
+import type { RelayConfig } from "../src/config.ts";
 import { Relays } from "../src/relays.ts";
 import {
   startScriptedRelay,

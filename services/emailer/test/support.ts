@@ -1,5 +1,5 @@
 import type { Mail } from "../src/mail.ts";
-import type { RelayConfig } from "../src/passage.ts";
+import type { RelayConfig } from "../src/config.ts";
 
 /** A mail to a recipient. */
 export function mailTo(to: string): Mail {

@@ -1,5 +1,5 @@
 import { AmqpConnection, Consumer, Publisher } from "@posthorn/chassis";
-import { createService, Recent, runMain } from "@posthorn/chassis";
+import { createRecent, createService, runMain, type Recent } from "@posthorn/chassis";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@posthorn/contract";
 import type { AuditLine } from "./audit-line.ts";
 import { AuditLog } from "./audit-log.ts";
@@ -31,7 +31,7 @@ runMain((host) => {
 
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
   const linesMax = config.prefetch * RECIPIENTS_MAX;
-  const events = new Recent<void>(linesMax);
+  const events: Recent<void> = createRecent(linesMax);
   const lock = new WriterLock(config.audit.directory, log);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
-import { Recent } from "@posthorn/chassis";
+import { createRecent, type Recent } from "@posthorn/chassis";
 import { seeded } from "../../../test/support/random.ts";
 import type { AuditLine } from "../src/audit-line.ts";
 import { GroupCommit } from "../src/group-commit.ts";
@@ -70,7 +70,7 @@ async function run(seed: number, skipped?: Skipped): Promise<Trial> {
 
 /** One life of a logger; the function that it gives waits until nothing of it is left. */
 function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
-  const events = new Recent<void>(10_000, () => undefined);
+  const events: Recent<void> = createRecent(10_000, () => undefined);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);
   };

@@ -1,7 +1,7 @@
 import { createTwins } from "../src/twins.ts";
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
-import { Recent, type Delivery } from "@posthorn/chassis";
+import { createRecent, type Recent, type Delivery } from "@posthorn/chassis";
 import type { Open } from "../src/audit-file.ts";
 import type { AuditLine } from "../src/audit-line.ts";
 import { GroupCommit } from "../src/group-commit.ts";
@@ -21,7 +21,7 @@ function setUp(directory: string, openFile: Open = open) {
   const metrics = testMetrics();
   const log = keepLog();
   let skipped = 0;
-  const events = new Recent<void>(10_000, () => skipped++);
+  const events: Recent<void> = createRecent(10_000, () => skipped++);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);
   };
