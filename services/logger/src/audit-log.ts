@@ -1,8 +1,9 @@
 import { open, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type Log } from "@posthorn/chassis";
-import { AuditFile, MODE, type Open } from "./audit-file.ts";
+import { createAuditFile, MODE, type AuditFile, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
+import type { AuditConfig } from "./config.ts";
 import { allLines, newestLines, parseLine, repairTail, textsOf } from "./audit-tail.ts";
 
 const DAY_MS = 86_400_000;
@@ -13,12 +14,7 @@ const NUMBER_DIGITS = 3;
 const PARKED = '"email.parked"';
 
 /** Options of {@link AuditLog}. */
-export interface AuditLogOptions {
-  directory: string;
-  /** A file that would grow beyond is followed by the next one. */
-  fileMaxBytes: number;
-  /** Files of older days are deleted, but for the lines of what is still parked; 0 keeps all. */
-  retentionDays: number;
+export interface AuditLogOptions extends AuditConfig {
   /** Whether a delivery is still parked; it throws while that is not known. */
   isParked: (delivery: string) => boolean;
   /** Told at start of the newest lines that stand in the log, oldest first, at most `linesMax`. */
@@ -29,7 +25,7 @@ export interface AuditLogOptions {
   now?: () => number;
 }
 
-/** The audit log's files: JSON Lines, one file after the other, by day and by size. There is one writer: see WriterLock. */
+/** The audit log's files: JSON Lines, one file after the other, by day and by size. There is one writer: see createWriterLock. */
 export class AuditLog {
   readonly #options: Required<AuditLogOptions>;
   #file: AuditFile | undefined;
@@ -69,7 +65,7 @@ export class AuditLog {
 
   #use(name: string, size: number): AuditFile {
     const { directory, open } = this.#options;
-    this.#file = new AuditFile(directory, name, size, open);
+    this.#file = createAuditFile(directory, name, size, open);
     return this.#file;
   }
 

@@ -1,5 +1,5 @@
 import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
-import { integer, port, SECRET, secretReader } from "@posthorn/chassis";
+import { count, integer, port, SECRET, secretReader } from "@posthorn/chassis";
 import { z } from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
@@ -29,42 +29,36 @@ export const variables = z
     INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
     INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
     INTERNAL_TOKEN: secret("What they must bring; without one the port stays closed"),
-    PREFETCH: integer(1, 2_000)
-      .default(500)
-      .describe("Most deliveries in flight, and so about the size of a group commit"),
+    PREFETCH: count(1, 2_000, 500, "Most deliveries in flight, about the size of a group commit"),
   })
-  .refine(
-    ({ AUDIT_RECIPIENTS, AUDIT_HASH_KEY }) => AUDIT_RECIPIENTS === "plain" || AUDIT_HASH_KEY,
-    {
-      path: ["AUDIT_HASH_KEY"],
-      message: "is required for AUDIT_RECIPIENTS=hashed",
-      when: () => true,
-    },
-  );
+  .refine((given) => given.AUDIT_RECIPIENTS === "plain" || given.AUDIT_HASH_KEY, {
+    path: ["AUDIT_HASH_KEY"],
+    message: "is required for AUDIT_RECIPIENTS=hashed",
+    when: () => true,
+  });
 
 /** The logger's configuration. */
 export type Config = ReturnType<typeof loadConfig>;
 
+/** Where the record is, and how much of it. */
+export type AuditConfig = Config["audit"];
+
 /** The only reader of environment variables in this service. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
+  const { AUDIT_RECIPIENTS: recipients, AUDIT_SUBJECT: subject, AUDIT_HASH_KEY: hashKey = "" } = v;
+  const token = secretReader(env, "INTERNAL_TOKEN");
   return {
     ...commonConfig(v, env),
     prefetch: v.PREFETCH,
-    internal: {
-      host: v.INTERNAL_HOST,
-      port: v.INTERNAL_PORT,
-      token: secretReader(env, "INTERNAL_TOKEN"),
-    },
+    internal: { host: v.INTERNAL_HOST, port: v.INTERNAL_PORT, token },
     audit: {
       directory: v.AUDIT_DIR,
+      /** A file that would grow beyond is followed by the next one. */
       fileMaxBytes: v.AUDIT_FILE_MAX_BYTES,
+      /** What is older is deleted and forgotten, but for what is still parked; 0 keeps all. */
       retentionDays: v.AUDIT_RETENTION_DAYS,
     },
-    redaction: {
-      recipients: v.AUDIT_RECIPIENTS,
-      subject: v.AUDIT_SUBJECT,
-      hashKey: v.AUDIT_HASH_KEY ?? "",
-    },
+    redaction: { recipients, subject, hashKey },
   } as const;
 }

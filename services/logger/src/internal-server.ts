@@ -6,6 +6,7 @@ import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/con
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type { z } from "zod";
 import type { AuditLine } from "./audit-line.ts";
+import type { Config } from "./config.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Action } from "./parked-decision.ts";
 import { listParked, pageSchema, selectionSchema, selects } from "./parked-list.ts";
@@ -50,9 +51,7 @@ export interface InternalOptions extends ListOptions {
 }
 
 /** Creates the HTTP server of the internal port, for operators: parked mail, the brake, the ledger. */
-export function createInternalServer(
-  options: InternalOptions & { host: string; port: number },
-): Component {
+export function createInternalServer(options: InternalOptions & Config["internal"]): Component {
   const { host, port, log, token } = options;
   const server = createServer({ requestTimeout: 30_000 }, createInternalApp(options));
   return {

@@ -5,8 +5,9 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import { describe, TransientError, type Check, type Component, type Log } from "@posthorn/chassis";
 import type { Answer } from "@posthorn/contract";
 import type { AuditLine } from "./audit-line.ts";
-import { LedgerFile } from "./ledger-file.ts";
-import { ADD, EXPIRE, LAST_EVENT, SCHEMA_VERSION } from "./ledger-schema.ts";
+import type { AuditConfig } from "./config.ts";
+import { ADD, EXPIRE, LAST_EVENT, openLedgerFile, SCHEMA_VERSION } from "./ledger-file.ts";
+import type { LedgerFile } from "./ledger-file.ts";
 import type { LoggerMetrics } from "./metrics.ts";
 
 /** The ledger's file in the audit log's directory. */
@@ -16,10 +17,7 @@ const DAY_MS = 86_400_000;
 const RETRY_MS = 5_000;
 
 /** Options of {@link Ledger}. */
-export interface LedgerOptions {
-  directory: string;
-  /** Emails accepted before are forgotten, what is parked excepted; 0 keeps all. */
-  retentionDays: number;
+export interface LedgerOptions extends Pick<AuditConfig, "directory" | "retentionDays"> {
   /** Everything in the audit log, a part at a time, to build the ledger from. */
   lines: () => AsyncIterable<readonly AuditLine[]>;
   metrics: Pick<LoggerMetrics, "ledgerBroken">;
@@ -50,7 +48,7 @@ export class Ledger implements Component {
 
   start(): void {
     try {
-      this.#file = new LedgerFile(this.#path);
+      this.#file = openLedgerFile(this.#path);
       const [version] = this.#file.rows("PRAGMA user_version");
       if (version?.["user_version"] === SCHEMA_VERSION) this.#setWhole(true);
       else this.rebuild();
@@ -132,7 +130,7 @@ export class Ledger implements Component {
     const { lines, log } = this.#options;
     this.#close();
     for (const suffix of ["", "-wal", "-shm"]) rmSync(this.#path + suffix, { force: true });
-    const file = (this.#file = new LedgerFile(this.#path));
+    const file = (this.#file = openLedgerFile(this.#path));
     let count = 0;
     for await (const some of lines()) {
       if (this.#ending.signal.aborted) return;

@@ -15,7 +15,7 @@ import { createPasses } from "./parked-pass.ts";
 import { createRedaction } from "./redaction.ts";
 import { createRecord } from "./sinks.ts";
 import { createTwins } from "./twins.ts";
-import { WriterLock } from "./writer-lock.ts";
+import { createWriterLock } from "./writer-lock.ts";
 
 runMain((host) => {
   const config = loadConfig(host.env);
@@ -32,7 +32,7 @@ runMain((host) => {
   // All lines of all deliveries in flight: after a kill, so many may stand that were not acknowledged.
   const linesMax = config.prefetch * RECIPIENTS_MAX;
   const events: Recent<void> = createRecent(linesMax);
-  const lock = new WriterLock(config.audit.directory, log);
+  const lock = createWriterLock(config.audit.directory, log);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);
     ledger.add(lines);

@@ -6,7 +6,6 @@ import type { Ledger } from "./ledger.ts";
 const HELP = {
   posthorn_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
   posthorn_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
-  posthorn_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
   posthorn_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
   posthorn_ledger_broken: "1 while the ledger is missing, damaged or being built",
   posthorn_parked_deliveries:
@@ -15,7 +14,6 @@ const HELP = {
     "Age of the oldest delivery that was accepted and never attempted; NaN while the ledger is broken",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
-const SYNC_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 const OLDEST = "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
 
@@ -28,13 +26,12 @@ const NO_LEDGER: Asked = { rows: () => [] };
 
 /** Creates the logger's metrics in its registry; `directory` is the audit log's. */
 export function createLoggerMetrics(registry: Registry, directory: string, ledger = NO_LEDGER) {
-  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
+  const { counter, gauge, sampled } = meter(registry, HELP);
   sampled("posthorn_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
   sampled("posthorn_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
   sampled("posthorn_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
-    syncSeconds: histogram("posthorn_audit_sync_duration_seconds", SYNC_BUCKETS),
     writeErrors: counter("posthorn_audit_write_errors_total", "code"),
     ledgerBroken: gauge("posthorn_ledger_broken"),
     unreadable: counter("posthorn_logger_unreadable_total", "code"),

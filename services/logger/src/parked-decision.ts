@@ -8,8 +8,9 @@ import { oldestId, type Ledger } from "./ledger.ts";
 /** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */
 const UNHEARD_MS = 900_000;
 const ENDED = `SELECT 1 FROM deliveries WHERE id BETWEEN ? AND ? AND kind <> 'email.accepted' AND time < ? LIMIT 1`;
+type Lasts = readonly Answer["last"][];
 /** The last event of a delivery that somebody has in hand. */
-const OPEN: readonly Answer["last"][] = ["email.accepted", "email.deferred"];
+const OPEN: Lasts = ["email.accepted", "email.deferred"];
 
 /** What a pass does with the deliveries that it is for. */
 export type Action = "replay" | "delete";
@@ -35,6 +36,8 @@ export interface DecideOptions {
   ledger: Pick<Ledger, "answer" | "rows" | "assertWhole">;
 }
 
+type Known = DecideOptions["ledger"];
+
 /** Creates the function that decides over a parked message by what the ledger knows of its deliveries; it throws LEDGER_BROKEN. */
 export function createDecide({ publisher, ledger }: DecideOptions): Decide {
   return async (action, message, signal) => {
@@ -43,10 +46,8 @@ export function createDecide({ publisher, ledger }: DecideOptions): Decide {
       const judgement = judge(id, resting, ledger);
       if (judgement === "settled" || judgement === "left") return judgement;
       const doubtful = judgement === "again" || message.doubtful || possibleDuplicate;
-      const publication =
-        action === "replay"
-          ? replay(id, message, doubtful)
-          : deletion(judgement === "again" ? nextOf(id) : id);
+      const ended = judgement === "again" ? nextOf(id) : id;
+      const publication = action === "replay" ? replay(id, message, doubtful) : deletion(ended);
       await publisher.publishUntilConfirmed(publication, signal);
       return "done";
     };
@@ -69,11 +70,7 @@ function deliveriesOf(message: Parked): DeliveryId[] {
 }
 
 /** `resting`: the last events of a delivery that rests in this message. */
-function judge(
-  id: DeliveryId,
-  resting: readonly Answer["last"][],
-  ledger: DecideOptions["ledger"],
-): Verdict | "again" {
+function judge(id: DeliveryId, resting: Lasts, ledger: Known): Verdict | "again" {
   const next = ledger.answer(formatDeliveryId(nextOf(id))).last;
   const { last } = ledger.answer(formatDeliveryId(id));
   // n.b. asked last: a ledger that broke at one of these questions has answered with a part, or nothing.
@@ -90,7 +87,7 @@ function judge(
  * A pass died between a replay and its end here; or the broker did, and only the record of the replay was stored. The emailer's
  * queue keeps its order: when what was accepted later has long ended, the replay is not in it.
  */
-function judgeUnheard(replayed: DeliveryId, ledger: DecideOptions["ledger"]): "again" | "left" {
+function judgeUnheard(replayed: DeliveryId, ledger: Known): "again" | "left" {
   const [row] = ledger.rows("SELECT time FROM deliveries WHERE id = ?", formatDeliveryId(replayed));
   const long = Date.now() - UNHEARD_MS;
   const later = oldestId(Date.parse(String(row?.["time"])));

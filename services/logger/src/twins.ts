@@ -1,3 +1,4 @@
+import { remember } from "@posthorn/chassis";
 import type { Query } from "@posthorn/contract";
 
 /** Several times what emailers can have in their hands. */
@@ -27,11 +28,11 @@ export type Twins = ReturnType<typeof createTwins>;
 export function createTwins(now = () => performance.now()) {
   const firsts = new Map<string, true>();
   const turns = new Map<string, Turn>();
-  const give = (delivery: string, turn: Turn) => remember(turns, delivery, turn);
+  const give = (delivery: string, turn: Turn) => remember(turns, delivery, turn, REMEMBERED);
   return {
     /** An email was accepted, or published again; then its first copy's turn is now, if that was stored. */
     accepted: (delivery: string, marked: boolean): void => {
-      if (!marked) remember(firsts, delivery, true);
+      if (!marked) remember(firsts, delivery, true, REMEMBERED);
       else if (firsts.has(delivery) && !turns.has(delivery))
         give(delivery, { asker: "", attempt: 1, marked: false, until: now() + FIRST_MAX_MS });
     },
@@ -58,11 +59,4 @@ export function createTwins(now = () => performance.now()) {
 /** Whether it is the copy whose turn it is that somebody asks about: the first, or the one that an emailer died with. */
 function isSame(turn: Turn, attempt: number, marked: boolean, again: boolean): boolean {
   return turn.marked === marked && (turn.asker === "" || (again && turn.attempt === attempt));
-}
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  const [oldest] = map.keys();
-  if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest);
 }

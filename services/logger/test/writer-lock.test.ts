@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import { WriterLock } from "../src/writer-lock.ts";
+import { createWriterLock } from "../src/writer-lock.ts";
 import { keepLog, temporaryDirectory } from "./support.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 
@@ -25,12 +25,12 @@ async function kill(child: ChildProcess): Promise<void> {
   await once(child, "exit");
 }
 
-describe("WriterLock", () => {
+describe("createWriterLock", () => {
   it("waits while another process holds it, says so, and has it when that one is killed", async () => {
     const directory = temporaryDirectory();
     const first = await holdElsewhere(directory);
     const log = keepLog();
-    const second = new WriterLock(directory, log);
+    const second = createWriterLock(directory, log);
 
     const starting = second.start();
     await waitFor("it says that it waits", () => log.messages.length === 1);
@@ -48,8 +48,8 @@ describe("WriterLock", () => {
   it("gives up waiting when it is stopped", async () => {
     const directory = temporaryDirectory();
     const [first, second] = [
-      new WriterLock(directory, keepLog()),
-      new WriterLock(directory, keepLog()),
+      createWriterLock(directory, keepLog()),
+      createWriterLock(directory, keepLog()),
     ];
     await first.start();
 
@@ -63,8 +63,8 @@ describe("WriterLock", () => {
   it("is free again after it was stopped", async () => {
     const directory = temporaryDirectory();
     const [first, second] = [
-      new WriterLock(directory, keepLog()),
-      new WriterLock(directory, keepLog()),
+      createWriterLock(directory, keepLog()),
+      createWriterLock(directory, keepLog()),
     ];
 
     await first.start();
@@ -77,7 +77,7 @@ describe("WriterLock", () => {
 
   it("makes the directory when it is missing", async () => {
     const directory = join(temporaryDirectory(), "deep", "audit");
-    const lock = new WriterLock(directory, keepLog());
+    const lock = createWriterLock(directory, keepLog());
 
     await lock.start();
 
@@ -89,7 +89,7 @@ describe("WriterLock", () => {
     const file = join(temporaryDirectory(), "file");
     writeFileSync(file, "");
 
-    await expect(new WriterLock(join(file, "audit"), keepLog()).start()).rejects.toMatchObject({
+    await expect(createWriterLock(join(file, "audit"), keepLog()).start()).rejects.toMatchObject({
       name: "ConfigError",
       code: "AUDIT_DIR_UNUSABLE",
       message: expect.stringMatching(
