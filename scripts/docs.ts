@@ -15,7 +15,7 @@ import {
 } from "@posthorn/contract";
 import { format } from "prettier";
 import type { Registry } from "prom-client";
-import { z } from "zod";
+import * as z from "zod";
 import { variables as apiVariables } from "../services/api/src/config.ts";
 import { createApiMetrics } from "../services/api/src/metrics.ts";
 import { PROBLEMS } from "../services/api/src/problem.ts";

@@ -1,5 +1,5 @@
 import { domainToASCII } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 
 /** RFC 5321 §4.5.3.1.1: octets of a local part. */
 const LOCAL_PART_MAX = 64;

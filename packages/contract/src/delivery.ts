@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { EMAILER_QUEUE, isAttemptQueue } from "./topology.ts";
 
 /** n.b. one that begins with e or f is of a time after the year 9774, or of none; the record could not write it as a date. */

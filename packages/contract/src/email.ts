@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { addressSchema } from "./address.ts";
 
 /** The `type` property of an accepted email, with its schema version. */

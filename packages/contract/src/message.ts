@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
 import { isEmailId, MAYBE_DUPLICATE, parseDeliveryId, timeOfEmailId } from "./delivery.ts";
 import type { DeliveryId } from "./delivery.ts";

@@ -1,7 +1,7 @@
 import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
 import { count, integer, milliseconds, port } from "@posthorn/chassis";
 import { BODY_BYTES_MAX } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 
 /** The environment variables of the API. */
 export const variables = z

@@ -1,5 +1,5 @@
 import { emailIdSchema } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 import document from "../openapi.json" with { type: "json" };
 import manifest from "../package.json" with { type: "json" };
 import { PROBLEMS, problemSchema } from "./problem.ts";

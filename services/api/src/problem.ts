@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { AppError, codeOf, PublishRefused, PublishUnknown } from "@posthorn/chassis";
-import { z } from "zod";
+import * as z from "zod";
 import problems from "../problems.json" with { type: "json" };
 import { requestIdOf } from "./observe.ts";
 

@@ -1,5 +1,5 @@
 import { emailSchema, faultsIn, recipientsOf, type SchemaFault } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 import type { ProblemMembers } from "./problem.ts";
 
 /** Fields at fault, such as `toaddr[3]`, and the reasons; never their values. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";
-import { z } from "zod";
+import * as z from "zod";
 import { PROBLEMS } from "../src/problem.ts";
 import { createTestApp, EMAIL } from "./support.ts";
 

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@posthorn/chassis";
 import { count, integer, milliseconds, SECRET } from "@posthorn/chassis";
 import { parseAddress } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 import { isSender, addressOf } from "./mail.ts";
 import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay-url.ts";
 

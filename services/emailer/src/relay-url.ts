@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { hasReadableCredentials, integer, textOf } from "@posthorn/chassis";
-import { z } from "zod";
+import * as z from "zod";
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const MINUTE_MS = 60_000;

@@ -1,7 +1,7 @@
 import { deliveryIdSchema, emailIdSchema, EVENT_KINDS } from "@posthorn/contract";
 import { formatDeliveryId, parseDeliveryId, recipientsOf, timeOfEmailId } from "@posthorn/contract";
 import type { DeliveryId, Email, Outcome } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 
 /** One line of the audit log: one event of one delivery. Every line has every key; what is not known is null. */
 export const auditLineSchema = z.object({

@@ -1,6 +1,6 @@
 import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
 import { count, integer, port, SECRET, secretReader } from "@posthorn/chassis";
-import { z } from "zod";
+import * as z from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;
 const longText = z.string().min(32, "must have at least 32 characters").optional();

@@ -23,7 +23,7 @@ export interface GroupCommitOptions {
   ledger: Pick<Ledger, "add">;
   /** What the lines come from; it is made last. */
   consumer: () => Pick<Consumer, "pause" | "release" | "resume">;
-  metrics: Pick<LoggerMetrics, "lines" | "writeErrors">;
+  metrics: Pick<LoggerMetrics, "lines" | "syncSeconds" | "writeErrors">;
   log: Log;
 }
 
@@ -77,7 +77,8 @@ export class GroupCommit implements Component {
 
   async #write(lines: readonly AuditLine[]): Promise<void> {
     const { store, metrics } = this.#options;
-    await store.write(lines);
+    const stop = metrics.syncSeconds.startTimer();
+    await store.write(lines).then(() => stop());
     for (const line of lines) metrics.lines.inc({ kind: line.kind });
   }
 

@@ -4,7 +4,7 @@ import { AppError, codeOf, describe, listen, TransientError } from "@posthorn/ch
 import type { Component, Log, Publisher } from "@posthorn/chassis";
 import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { AuditLine } from "./audit-line.ts";
 import type { Config } from "./config.ts";
 import type { Ledger } from "./ledger.ts";

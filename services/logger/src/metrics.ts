@@ -6,12 +6,11 @@ import type { Ledger } from "./ledger.ts";
 const HELP = {
   posthorn_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
   posthorn_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
+  posthorn_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
   posthorn_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
   posthorn_ledger_broken: "1 while the ledger is missing, damaged or being built",
-  posthorn_parked_deliveries:
-    "Deliveries that rest until a person replays or deletes them, by reason; none while the ledger is broken",
-  posthorn_oldest_waiting_seconds:
-    "Age of the oldest delivery that was accepted and never attempted; NaN while the ledger is broken",
+  posthorn_parked_deliveries: "Deliveries that rest parked, by reason; none without a ledger",
+  posthorn_oldest_waiting_seconds: "Age of the oldest delivery not tried; NaN without a ledger",
   posthorn_logger_unreadable_total: "Messages that could not be read, by code",
 };
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
@@ -26,12 +25,13 @@ const NO_LEDGER: Asked = { rows: () => [] };
 
 /** Creates the logger's metrics in its registry; `directory` is the audit log's. */
 export function createLoggerMetrics(registry: Registry, directory: string, ledger = NO_LEDGER) {
-  const { counter, gauge, sampled } = meter(registry, HELP);
+  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
   sampled("posthorn_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
   sampled("posthorn_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
   sampled("posthorn_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
   return {
     lines: counter("posthorn_audit_lines_total", "kind"),
+    syncSeconds: histogram("posthorn_audit_sync_duration_seconds", [0.001, 0.01, 0.1, 1, 10]),
     writeErrors: counter("posthorn_audit_write_errors_total", "code"),
     ledgerBroken: gauge("posthorn_ledger_broken"),
     unreadable: counter("posthorn_logger_unreadable_total", "code"),
@@ -46,9 +46,8 @@ function setParked(gauge: Gauge<"reason">, ledger: Asked): void {
 
 /** Age in seconds of the oldest delivery that was never attempted; 0 without any, NaN while the ledger is broken. */
 export function oldestWaiting(ledger: Asked): number {
-  const [row] = ask(ledger, OLDEST);
-  if (!row) return NaN;
-  const { time } = row;
+  const time = ask(ledger, OLDEST)[0]?.["time"];
+  if (time === undefined) return NaN;
   return typeof time === "string" ? Math.max(0, Date.now() - Date.parse(time)) / 1_000 : 0;
 }
 

@@ -1,5 +1,5 @@
 import { deliveryIdSchema, domainSchema } from "@posthorn/contract";
-import { z } from "zod";
+import * as z from "zod";
 import type { Ledger } from "./ledger.ts";
 
 const IDS_MAX = 10_000;
