@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import type { Check } from "./check.ts";
-import { apply, expect, kubectl, succeeds, until } from "./kubectl.ts";
-import { askLogger, nodeContainer, RESTRICTED, runIn, send, startLoad } from "./load.ts";
-import { createNamespace, freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
+import { expect, kubectl, NAMESPACE, succeeds, until } from "./kubectl.ts";
+import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
+import { freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
 
 const READY_SECONDS = 90;
 
@@ -16,7 +16,6 @@ export const basics: Check[] = [
 ];
 
 async function installPlain(): Promise<string> {
-  createNamespace();
   await freshNamespace();
   const began = performance.now();
   install();
@@ -33,12 +32,11 @@ function helmTest(): string {
 async function recordSurvives(): Promise<string> {
   const { status, body } = send("you@example.com");
   expect(status === 202, `the send was answered ${status}`);
-  const isSent = () =>
-    JSON.stringify(askLogger("GET", `/emails/${body.id}`)).includes("email.sent");
-  const sent = await until("the email is recorded as sent", isSent, 30);
+  const isKnown = () => isSent(body.id);
+  const sent = await until("the email is recorded as sent", isKnown, 30);
   kubectl("delete", "pod", `${RELEASE}-logger-0`, "--wait");
   kubectl("wait", "--for=condition=Ready", `pod/${RELEASE}-logger-0`, "--timeout=60s");
-  await until("the record knows it again", isSent, 30);
+  await until("the record knows it again", isKnown, 30);
   return `sent and recorded after ${sent} s, and known to the next pod`;
 }
 
@@ -64,26 +62,15 @@ const PORTS = [
   "inbox:1080",
 ];
 
-async function knock(): Promise<string> {
+function knock(): string {
   const opened = Object.entries(CALLERS).map(([name, { labels, opens }]) => {
-    startCaller(name, labels);
+    startPod(name, { containers: [nodeContainer(name, IDLE)] }, labels);
     const seen = JSON.parse(runIn(name, KNOCK)) as string[];
     kubectl("delete", "pod", name, "--wait");
     expect(seen.join() === opens.join(), `a ${name} opens ${seen.join(", ") || "nothing"}`);
     return `a ${name} opens ${seen.join(", ")}`;
   });
-  return Promise.resolve(opened.join("; "));
-}
-
-function startCaller(name: string, labels: Record<string, string>): void {
-  const idle = ["-e", "setInterval(() => {}, 1e9)"];
-  const spec = {
-    containers: [nodeContainer(name, idle)],
-    securityContext: RESTRICTED,
-    terminationGracePeriodSeconds: 1,
-  };
-  apply({ apiVersion: "v1", kind: "Pod", metadata: { name, labels }, spec });
-  kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
+  return opened.join("; ");
 }
 
 /** Which ports open; a name that is not resolved is an error, a metrics port has to tell metrics. */
@@ -142,7 +129,7 @@ function dryRun(): string {
   const counts = ["dev", "ha", "production"].map((overlay) => {
     const values = ["-f", `k8s/values/${overlay}.yaml`, "--set", options];
     const input = runHelm("template", "dry", "charts/posthorn", ...values);
-    const args = ["-n", "posthorn-dry", "apply", "--dry-run=server", "-f", "-"];
+    const args = ["-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-"];
     const told = execFileSync("kubectl", args, { input, encoding: "utf8" });
     return `${overlay} ${told.trim().split("\n").length}`;
   });

@@ -2,14 +2,15 @@ import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
 import { expect, kubectl, nodeOf, nodes, restarts, until } from "./kubectl.ts";
-import { leaderNode, send, settled, startLoad, tell, type Phase, type Sum } from "./load.ts";
-import { askLogger } from "./load.ts";
+import { askLogger, leaderNode, send, settled, startLoad, tell } from "./load.ts";
+import type { Phase, Sum } from "./load.ts";
 import {
   freshNamespace,
   install,
   rabbitmqctl,
   readyReplicas,
   RELEASE,
+  rolled,
   TO_LOAD,
 } from "./release.ts";
 
@@ -81,9 +82,7 @@ function describe({ accepted, refused, unknown, failed, longestGap, errors }: Ph
 }
 
 function rollEverything(): void {
-  const parts = ["api", "emailer", "logger", "rabbitmq"];
-  const annotations = parts.map((part) => `${part}.podAnnotations.rolled=t${Date.now()}`);
-  install(...HA, "--set-string", annotations.join(","));
+  install(...HA, ...rolled("api", "emailer", "logger", "rabbitmq"));
 }
 
 async function drainEach(): Promise<void> {
@@ -112,7 +111,11 @@ function command(variable: string, node: string): void {
 }
 
 async function brokersReady(): Promise<void> {
-  await until("three brokers are ready", () => readyReplicas("statefulset", "rabbitmq") === 3, 300);
+  await until(
+    "all brokers are ready",
+    () => readyReplicas("statefulset", "rabbitmq") === BROKERS,
+    300,
+  );
 }
 
 /** Two brokers that may run nowhere: no majority, so no 202; and work again as soon as there is one. */

@@ -56,8 +56,15 @@ export function startLoad(mode = "well"): void {
     },
   );
   kubectl("delete", "pod", "load", "--ignore-not-found", "--wait");
-  apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "load", labels }, spec: podSpec(mode) });
-  kubectl("wait", "--for=condition=Ready", "pod/load", "--timeout=60s");
+  startPod("load", podSpec(mode), labels);
+}
+
+/** Starts a restricted pod that ends at once when it is deleted, and waits until it is ready. */
+export function startPod(name: string, spec: object, labels: Record<string, string> = {}): void {
+  const always = { securityContext: RESTRICTED, terminationGracePeriodSeconds: 1 };
+  const metadata = { name, labels };
+  apply({ apiVersion: "v1", kind: "Pod", metadata, spec: { ...spec, ...always } });
+  kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
 }
 
 function podSpec(mode: string): object {
@@ -70,21 +77,22 @@ function podSpec(mode: string): object {
   return {
     nodeName: nodes().find((each) => each !== leader) ?? leader,
     containers: [{ ...nodeContainer("load", ["/load/load.mjs"]), env, volumeMounts: [LOAD_MOUNT] }],
-    securityContext: RESTRICTED,
     volumes: [{ name: "load", configMap: { name: "load" } }],
     tolerations: [{ operator: "Exists" }],
-    terminationGracePeriodSeconds: 1,
   };
 }
 
 const LOAD_MOUNT = { name: "load", mountPath: "/load" };
 /** What the restricted Pod Security Standard asks of a pod. */
-export const RESTRICTED = {
+const RESTRICTED = {
   runAsNonRoot: true,
   runAsUser: 65_532,
   fsGroup: 65_532,
   seccompProfile: { type: "RuntimeDefault" },
 };
+
+/** Arguments of Node.js that do nothing, for as long as the pod is there. */
+export const IDLE = ["-e", "setInterval(() => {}, 1e9)"];
 
 /** A container that runs Node.js. */
 export function nodeContainer(name: string, args: string[]): object {
@@ -124,6 +132,11 @@ export function send(recipient: string): { status: number; body: { id: string } 
   const body = JSON.stringify({ toaddr: recipient, subject: "Cluster", body: "It works." });
   const answer = ask(`http://${RELEASE}-api:8080/send`, { method: "POST", headers, body });
   return answer as { status: number; body: { id: string } };
+}
+
+/** Whether the record has an email as sent. */
+export function isSent(id: string): boolean {
+  return JSON.stringify(askLogger("GET", `/emails/${id}`)).includes("email.sent");
 }
 
 /** Asks a URL from the load's pod. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
-import { apply, expect, kubectl, nodeOf, restarts, until } from "./kubectl.ts";
-import { askLogger, nodeContainer, RESTRICTED, runIn, send } from "./load.ts";
-import { install, RELEASE } from "./release.ts";
+import { expect, kubectl, nodeOf, restarts, until } from "./kubectl.ts";
+import { IDLE, isSent, nodeContainer, runIn, send, startPod } from "./load.ts";
+import { install, RELEASE, rolled } from "./release.ts";
 
 const SECONDS = Number(process.env["OUTAGE_SECONDS"] ?? 300);
 const AGAIN_SECONDS = 30;
@@ -43,9 +43,7 @@ async function relayAway(): Promise<string> {
   const { status, body } = send("you@example.com");
   expect(status === 202, `a send without a relay was answered ${status}`);
   const began = performance.now();
-  const parts = ["api", "emailer", "logger"];
-  const annotations = parts.map((part) => `${part}.podAnnotations.rolled=t${Date.now()}`).join(",");
-  install("--reuse-values", "--set-string", annotations);
+  install("--reuse-values", ...rolled("api", "emailer", "logger"));
   const upgrade = Math.round((performance.now() - began) / 1_000);
   await sleep(Math.max(0, SECONDS * 1_000 - (performance.now() - began)));
   scale("deployment", "inbox", 1);
@@ -76,10 +74,6 @@ function chmod(directory: string, files: string): void {
   runIn("hand", script);
 }
 
-function isSent(id: string): boolean {
-  return JSON.stringify(askLogger("GET", `/emails/${id}`)).includes("email.sent");
-}
-
 function scale(kind: string, part: string, replicas: number): void {
   kubectl("scale", kind, `${RELEASE}-${part}`, `--replicas=${replicas}`);
 }
@@ -87,17 +81,14 @@ function scale(kind: string, part: string, replicas: number): void {
 /** A pod that mounts the logger's volume beside it. */
 function startHand(): void {
   const container = {
-    ...nodeContainer("hand", ["-e", "setInterval(() => {}, 1e9)"]),
+    ...nodeContainer("hand", IDLE),
     volumeMounts: [{ name: "data", mountPath: "/data" }],
   };
   const volume = { name: "data", persistentVolumeClaim: { claimName: `data-${RELEASE}-logger-0` } };
   const spec = {
     nodeName: nodeOf(`${RELEASE}-logger-0`),
     containers: [container],
-    securityContext: RESTRICTED,
     volumes: [volume],
-    terminationGracePeriodSeconds: 1,
   };
-  apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "hand" }, spec });
-  kubectl("wait", "--for=condition=Ready", "pod/hand", "--timeout=60s");
+  startPod("hand", spec);
 }

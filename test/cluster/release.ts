@@ -20,6 +20,12 @@ export function install(...args: string[]): void {
   runHelm("upgrade", "--install", RELEASE, "charts/posthorn", ...WAIT, ...args);
 }
 
+/** Settings that have the pods of these parts replaced. */
+export function rolled(...parts: string[]): string[] {
+  const annotations = parts.map((part) => `${part}.podAnnotations.rolled=t${Date.now()}`);
+  return ["--set-string", annotations.join(",")];
+}
+
 /** Goes back to the release before. */
 export function rollback(): void {
   runHelm("rollback", RELEASE, ...WAIT);

@@ -10,6 +10,7 @@ import type { Check } from "./check.ts";
 import { faults } from "./faults.ts";
 import { lifecycle } from "./lifecycle.ts";
 import { outages } from "./outages.ts";
+import { createNamespace } from "./release.ts";
 import { scaling } from "./scaling.ts";
 import { skaffold } from "./skaffold.ts";
 
@@ -22,6 +23,7 @@ if (spawnSync("kubectl", ["get", "nodes"], { stdio: "ignore" }).status !== 0) {
   process.exit(1);
 }
 bring();
+createNamespace();
 const wanted = process.argv.slice(2);
 const rows: Row[] = [];
 for (const [part, checks] of Object.entries(PARTS)) {

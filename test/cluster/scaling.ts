@@ -25,7 +25,7 @@ async function installScaled(): Promise<string> {
   const emailer = `emailer.keda.enabled=true,emailer.keda.maxReplicas=${MOST}`;
   install(...TO_LOAD, "--set", `${api},${emailer},emailer.keda.messagesPerReplica=300`);
   startLoad();
-  return Promise.resolve("installed");
+  return "installed";
 }
 
 /** How many are wanted, by whoever scales. */
