@@ -38,6 +38,7 @@ const configurations: [string, string[]][] = [
     ["--set", without(alone), "--set", `rabbitmq.enabled=false,global.rabbitmq.url=${BROKER}`],
   ]),
   ...overlays.map((args): [string, string[]] => [args.join(" "), args]),
+  ["ha and production", ["ha", "production"].flatMap((name) => ["-f", `k8s/values/${name}.yaml`])],
 ];
 
 interface PodSpec {
@@ -50,6 +51,7 @@ interface Container {
   name: string;
   image: string;
   env?: { name: string; value?: string }[];
+  lifecycle?: { preStop: { sleep: { seconds: number } } };
   securityContext?: Record<string, unknown>;
   resources?: { requests?: object; limits?: { memory?: string } };
 }
@@ -95,6 +97,10 @@ describe.each(configurations)("the chart with %s", (_, args) => {
         owner,
         { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
       ]);
+      expect([owner, /"host(Network|PID|IPC|Path|Port)"/.exec(JSON.stringify(spec))]).toEqual([
+        owner,
+        null,
+      ]);
       for (const { name, securityContext } of containersOf(spec))
         expect([owner, name, securityContext]).toMatchObject([
           owner,
@@ -129,7 +135,7 @@ describe.each(configurations)("the chart with %s", (_, args) => {
           expect([
             owner,
             name,
-            /password|token|key/i.test(name) && !name.endsWith("_FILE") && value !== "",
+            /password|token|key|_urls?$/i.test(name) && !name.endsWith("_FILE") && value !== "",
           ]).toEqual([owner, name, false]);
   });
 
@@ -278,10 +284,34 @@ describe("values", () => {
       const { terminationGracePeriodSeconds: grace } = spec as PodSpec & {
         terminationGracePeriodSeconds: number;
       };
-      const deadline = spec.containers[0]?.env?.find(
-        ({ name }) => name === "SHUTDOWN_DEADLINE_MS",
-      )?.value;
-      expect([owner, grace * 1_000 > Number(deadline)]).toEqual([owner, true]);
+      const [{ env = [], lifecycle } = {} as Container] = spec.containers;
+      const deadline = env.find(({ name }) => name === "SHUTDOWN_DEADLINE_MS")?.value;
+      const leaving = lifecycle?.preStop.sleep.seconds ?? 0;
+      expect([owner, (grace - leaving) * 1_000 > Number(deadline)]).toEqual([owner, true]);
     }
+  });
+});
+
+describe("k8s/kustomization.yaml", () => {
+  it("inflates to the same each time, without the test's pod", () => {
+    interface Inflated {
+      name: string;
+      skipTests: boolean;
+      valuesFile: string;
+      valuesInline: object;
+    }
+    const { helmCharts } = parse(readFileSync("k8s/kustomization.yaml", "utf8")) as {
+      helmCharts: [Inflated];
+    };
+    const [{ name, skipTests, valuesFile, valuesInline }] = helmCharts;
+    const inline = Object.entries(valuesInline).flatMap(([key, value]) => [
+      "--set-json",
+      `${key}=${JSON.stringify(value)}`,
+    ]);
+    const inflate = () => render("rel", "-f", `k8s/${valuesFile}`, ...inline);
+
+    expect([name, skipTests]).toEqual(["posthorn", true]);
+    expect(inflate().error).toBe("");
+    expect(inflate()).toEqual(inflate());
   });
 });
