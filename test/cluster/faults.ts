@@ -36,7 +36,14 @@ export const faults: Check[] = [
   },
   { name: "ha: two of three brokers gone", run: twoGone },
   { name: "ha: every 202 counted", run: countAll },
-];
+].map((check) => ({ ...check, lacks: lackingNodes }));
+
+function lackingNodes(): string | undefined {
+  const { length } = nodes();
+  return length < BROKERS
+    ? `${length} nodes that take any pod, and ${BROKERS} are needed`
+    : undefined;
+}
 
 async function installHa(): Promise<string> {
   await freshNamespace();
@@ -64,6 +71,7 @@ async function underLoad(name: string, happen: () => Promise<void> | void): Prom
   const phase = ended(tell("phase=rest"));
   const unserved = phase.refused + phase.unknown + phase.failed;
   const isPlanned = name === "upgrade" || name === "drain";
+  expect(phase.accepted > 0, describe(phase));
   expect(!isPlanned || unserved === 0, describe(phase));
   expect(phase.longestGap < AGAIN_SECONDS * 1_000, describe(phase));
   return describe(phase);
@@ -88,8 +96,11 @@ function rollEverything(): void {
 async function drainEach(): Promise<void> {
   const how = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s"];
   for (const node of nodes()) {
-    kubectl("drain", node, ...how, "--pod-selector=app!=load");
-    kubectl("uncordon", node);
+    try {
+      kubectl("drain", node, ...how, "--pod-selector=app!=load");
+    } finally {
+      kubectl("uncordon", node);
+    }
     await brokersReady();
   }
 }
@@ -118,16 +129,25 @@ async function brokersReady(): Promise<void> {
   );
 }
 
-/** Two brokers that may run nowhere: no majority, so no 202; and work again as soon as there is one. */
+/** What the client saw while two brokers might run nowhere. */
+async function withoutMajority(): Promise<Phase> {
+  const cordoned = nodes();
+  try {
+    for (const node of cordoned) kubectl("cordon", node);
+    const two = [`${RELEASE}-rabbitmq-1`, `${RELEASE}-rabbitmq-2`];
+    kubectl("delete", "pod", ...two, "--force", "--grace-period=0");
+    await sleep(10_000);
+    tell(`phase=two gone&rate=${RATE}`);
+    await sleep(20_000);
+    return ended(tell("phase=back"));
+  } finally {
+    for (const node of cordoned) kubectl("uncordon", node);
+  }
+}
+
+/** No majority, so no 202; and work again as soon as there is one. */
 async function twoGone(): Promise<string> {
-  for (const node of nodes()) kubectl("cordon", node);
-  const two = [`${RELEASE}-rabbitmq-1`, `${RELEASE}-rabbitmq-2`];
-  kubectl("delete", "pod", ...two, "--force", "--grace-period=0");
-  await sleep(10_000);
-  tell(`phase=two gone&rate=${RATE}`);
-  await sleep(20_000);
-  const gone = ended(tell("phase=back"));
-  for (const node of nodes()) kubectl("uncordon", node);
+  const gone = await withoutMajority();
   const back = await until(
     "a second broker is ready",
     () => readyReplicas("statefulset", "rabbitmq") > 1,
@@ -141,6 +161,7 @@ async function twoGone(): Promise<string> {
   await brokersReady();
   tell("phase=rest&rate=0");
   expect(gone.accepted === 0, `${gone.accepted} accepted without a majority`);
+  expect(gone.refused > 0, `nothing was refused: ${describe(gone)}`);
   return `without a majority ${describe(gone)}; a second broker ready after ${back} s, accepting ${accepting} s later`;
 }
 

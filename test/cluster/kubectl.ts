@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Where the release under test lives; it is made, and emptied, by the checks. */
@@ -38,9 +39,19 @@ export function read(...what: string[]): KubeStatus {
   return JSON.parse(kubectl("get", ...what, "-o", "json")) as KubeStatus;
 }
 
-/** The nodes' names. */
+/** Taints of a node that was away a moment ago. */
+const PASSING = /^node\.kubernetes\.io\/(not-ready|unreachable)$/;
+
+/** The names of the nodes that take any pod: not the control plane's own, nor those that somebody has cordoned. */
 export function nodes(): string[] {
-  return kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split(" ");
+  interface Node {
+    metadata: { name: string };
+    spec: { taints?: { key: string; effect: string }[] };
+  }
+  const { items } = JSON.parse(kubectl("get", "nodes", "-o", "json")) as { items: Node[] };
+  const isOpen = ({ spec: { taints = [] } }: Node) =>
+    taints.every(({ key, effect }) => effect === "PreferNoSchedule" || PASSING.test(key));
+  return items.filter(isOpen).map(({ metadata }) => metadata.name);
 }
 
 /** A pod's node. */
@@ -52,6 +63,25 @@ export function nodeOf(pod: string): string {
 export function secretOf(name: string, key: string): string {
   const path = `jsonpath={.data.${key.replaceAll(".", "\\.")}}`;
   return Buffer.from(kubectl("get", "secret", name, "-o", path), "base64").toString();
+}
+
+/** Runs something while a Service's port is forwarded to this machine, where the URL says. */
+export async function forwarded<T>(
+  service: string,
+  port: number,
+  run: (url: string) => Promise<T>,
+): Promise<T> {
+  const args = ["-n", NAMESPACE, "port-forward", `svc/${service}`, `:${port}`];
+  const forward = spawn("kubectl", args, { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const signal = AbortSignal.timeout(30_000);
+    const [line] = (await once(forward.stdout, "data", { signal })) as [Buffer];
+    const local = /127\.0\.0\.1:\d+/.exec(line.toString())?.[0];
+    if (!local) throw new Error(`kubectl port-forward says: ${line.toString()}`);
+    return await run(`http://${local}`);
+  } finally {
+    forward.kill();
+  }
 }
 
 /** Restarts of the containers, by pod; those of none at all are left out. */

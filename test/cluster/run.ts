@@ -1,7 +1,8 @@
 /**
  * `npm run test:cluster [-- PART…]`: what is to show on a cluster, shown on a release of its own in the current kubectl context.
  * Parts: basics, outages, lifecycle, faults, scaling, overlays, skaffold. CLUSTER_KILL, CLUSTER_START, CLUSTER_CUT and
- * CLUSTER_JOIN are commands that take a node's name, for what kubectl cannot do; RATE is emails a second.
+ * CLUSTER_JOIN are commands that take a node's name, for what kubectl cannot do; RATE is emails a second, VALUES a file of the
+ * chart's values for every installation.
  */
 import { spawnSync } from "node:child_process";
 import bring from "../support/helm.ts";
@@ -22,9 +23,14 @@ if (spawnSync("kubectl", ["get", "nodes"], { stdio: "ignore" }).status !== 0) {
   console.error("NOT RUN: no cluster answers kubectl");
   process.exit(1);
 }
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((part) => !Object.hasOwn(PARTS, part));
+if (unknown.length > 0) {
+  console.error(`no such part: ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}`);
+  process.exit(1);
+}
 bring();
 createNamespace();
-const wanted = process.argv.slice(2);
 const rows: Row[] = [];
 for (const [part, checks] of Object.entries(PARTS)) {
   if (wanted.length > 0 && !wanted.includes(part)) continue;
@@ -34,13 +40,16 @@ console.log("\n| what | result | seen |\n| --- | --- | --- |");
 for (const row of rows) console.log(`| ${row.join(" | ")} |`);
 process.exitCode = rows.some(([, result]) => result === "FAILED") ? 1 : 0;
 
-async function run({ name, needs = [], run }: Check): Promise<Row> {
+async function run({ name, needs = [], lacks, run }: Check): Promise<Row> {
   const missing = needs.filter((variable) => !process.env[variable]);
   if (missing.length > 0) return told([name, "NOT RUN", `${missing.join(", ")} not set`]);
   try {
+    const lacking = lacks?.();
+    if (lacking) return told([name, "NOT RUN", lacking]);
     return told([name, "passed", await run()]);
   } catch (error) {
-    return told([name, "FAILED", error instanceof Error ? error.message : String(error)]);
+    const message = error instanceof Error ? error.message : String(error);
+    return told([name, "FAILED", message.trim().replaceAll(/\s*\n\s*/g, "; ")]);
   }
 }
 

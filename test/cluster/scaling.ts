@@ -16,10 +16,14 @@ export const scaling: Check[] = [
   { name: "KEDA: no more emailers while every circuit is open", run: holdStill },
   { name: "KEDA: more emailers on a backlog", run: scaleEmailer },
   { name: "HPA and KEDA: back to one", run: scaleDown },
-];
+].map((check) => ({ ...check, lacks: lackingScalers }));
+
+function lackingScalers(): string | undefined {
+  if (!succeeds("get", "crd", "scaledobjects.keda.sh")) return "the cluster has no KEDA";
+  return succeeds("top", "nodes") ? undefined : "the cluster has no metrics API";
+}
 
 async function installScaled(): Promise<string> {
-  expect(succeeds("get", "deployment", "keda-operator", "-n", "keda"), "there is no KEDA");
   await freshNamespace();
   const api = "api.autoscaling.enabled=true,api.autoscaling.minReplicas=1";
   const emailer = `emailer.keda.enabled=true,emailer.keda.maxReplicas=${MOST}`;

@@ -1,11 +1,11 @@
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
-import { expect, until } from "./kubectl.ts";
+import { expect, succeeds, until } from "./kubectl.ts";
 
 const API = "http://localhost:8080";
 const LIVE_SECONDS = 10;
@@ -20,10 +20,20 @@ export const skaffold: Check[] = [
   { name: "skaffold delete", run: () => timed("delete") },
   { name: "skaffold dev: a changed line is live", run: dev },
   { name: "skaffold dev: Ctrl-C leaves nothing", run: leave },
-];
+].map((check) => ({ ...check, lacks }));
 
 const clone = mkdtempSync(join(tmpdir(), "posthorn-skaffold-"));
 let running: ChildProcess | undefined;
+let taken: boolean | undefined;
+
+/** n.b. the namespace is the one that docs/kubernetes.md names: what is in it before the first of these is somebody's. */
+function lacks(): string | undefined {
+  if (spawnSync("skaffold", ["version"]).status !== 0) return "there is no skaffold";
+  taken ??= succeeds("get", "deployment", "posthorn-api", "-n", "posthorn");
+  return taken
+    ? "the namespace posthorn has a release, which they would replace and delete"
+    : undefined;
+}
 
 function timed(command: string): string {
   const began = performance.now();
