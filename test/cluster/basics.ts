@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import type { Check } from "./check.ts";
-import { expect, kubectl, NAMESPACE, succeeds, until } from "./kubectl.ts";
+import { expect, forwarded, kubectl, NAMESPACE, secretOf, succeeds, until } from "./kubectl.ts";
 import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
 import { freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
 
@@ -10,6 +10,7 @@ const READY_SECONDS = 90;
 export const basics: Check[] = [
   { name: "install with nothing set, restricted", run: installPlain },
   { name: "helm test", run: helmTest },
+  { name: "a send by kubectl port-forward", run: sendForwarded },
   { name: "the record survives its pod", run: recordSurvives },
   { name: "NetworkPolicies", run: knock },
   { name: "a new image rolls its own pods only", run: rollOne },
@@ -27,6 +28,21 @@ async function installPlain(): Promise<string> {
 
 function helmTest(): string {
   return /Phase: .*/.exec(runHelm("test", RELEASE))?.[0] ?? "passed";
+}
+
+/** As the chart's notes print it. */
+async function sendForwarded(): Promise<string> {
+  const headers = {
+    authorization: `Bearer ${secretOf(`${RELEASE}-api-keys`, "key")}`,
+    "content-type": "application/json",
+  };
+  const body = JSON.stringify({ toaddr: "you@example.com", subject: "Cluster", body: "It works." });
+  const id = await forwarded(`${RELEASE}-api`, 8080, async (url) => {
+    const answer = await fetch(`${url}/send`, { method: "POST", headers, body });
+    expect(answer.status === 202, `the send was answered ${answer.status}`);
+    return ((await answer.json()) as { id: string }).id;
+  });
+  return `sent and recorded after ${await until("it is recorded as sent", () => isSent(id), 30)} s`;
 }
 
 async function recordSurvives(): Promise<string> {
@@ -102,14 +118,14 @@ async function rollOne(): Promise<string> {
   const [before, emailer] = [others(), podsOf("emailer")];
   const image = ["--set", "emailer.image.tag=another"];
   runHelm("upgrade", RELEASE, "charts/posthorn", "--reuse-values", ...image);
-  const seconds = await until(
-    "the emailer's pod is replaced",
-    () => podsOf("emailer") !== emailer,
-    30,
-  );
-  expect(others() === before, "another part's pods were replaced too");
-  runHelm("rollback", RELEASE, "--wait");
-  return `a new emailer's pod after ${seconds} s, all others untouched`;
+  const isReplaced = () => podsOf("emailer") !== emailer;
+  try {
+    const seconds = await until("the emailer's pod is replaced", isReplaced, 30);
+    expect(others() === before, "another part's pods were replaced too");
+    return `a new emailer's pod after ${seconds} s, all others untouched`;
+  } finally {
+    runHelm("rollback", RELEASE, "--wait");
+  }
 }
 
 /** Every object of every overlay with all options on, as the API server sees it. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
-import { expect, kubectl, nodeOf, restarts, until } from "./kubectl.ts";
-import { IDLE, isSent, nodeContainer, runIn, send, startPod } from "./load.ts";
-import { install, RELEASE, rolled } from "./release.ts";
+import { expect, kubectl, nodeOf, restarts, succeeds, until } from "./kubectl.ts";
+import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
+import { freshNamespace, install, RELEASE, rolled } from "./release.ts";
 
 const SECONDS = Number(process.env["OUTAGE_SECONDS"] ?? 300);
 const AGAIN_SECONDS = 30;
@@ -16,11 +16,20 @@ export const outages: Check[] = [
 
 /** n.b. the pods that an upgrade makes begin with no restart, too. */
 async function unmoved(outage: () => Promise<string>): Promise<string> {
+  await haveInbox();
   const before = restarts();
   const seen = await outage();
   const after = restarts();
   expect(JSON.stringify(before) === JSON.stringify(after), `restarts: ${JSON.stringify(after)}`);
   return `${seen}; no restart`;
+}
+
+/** A release with nothing set, as `basics` leaves one behind. */
+async function haveInbox(): Promise<void> {
+  if (succeeds("get", `deployment/${RELEASE}-inbox`, "pod/load")) return;
+  await freshNamespace();
+  install();
+  startLoad();
 }
 
 async function brokerAway(): Promise<string> {
