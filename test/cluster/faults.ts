@@ -89,8 +89,18 @@ function describe({ accepted, refused, unknown, failed, longestGap, errors }: Ph
   return `${seen}${why.length > 0 ? ` (${why.join(", ")})` : ""}; ${(longestGap / 1_000).toFixed(1)} s at most without a 202`;
 }
 
-function rollEverything(): void {
+async function rollEverything(): Promise<void> {
+  const before = running();
   install(...HA, ...rolled("api", "emailer", "logger", "rabbitmq"));
+  const isNew = () => running().every((uid) => !before.includes(uid));
+  await until("every pod is another one", isNew, 60);
+}
+
+/** The uids of the release's pods, without those of Jobs that have ended. */
+function running(): string[] {
+  const ours = `app.kubernetes.io/part-of=posthorn,app.kubernetes.io/instance=${RELEASE}`;
+  const only = ["-l", ours, "--field-selector=status.phase=Running"];
+  return kubectl("get", "pods", ...only, "-o", "jsonpath={.items[*].metadata.uid}").split(" ");
 }
 
 async function drainEach(): Promise<void> {
