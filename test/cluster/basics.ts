@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import type { Check } from "./check.ts";
 import { expect, forwarded, kubectl, NAMESPACE, secretOf, succeeds, until } from "./kubectl.ts";
 import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
+import { scrape } from "./monitoring.ts";
 import { freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
 
 const READY_SECONDS = 90;
@@ -13,6 +14,7 @@ export const basics: Check[] = [
   { name: "a send by kubectl port-forward", run: sendForwarded },
   { name: "the record survives its pod", run: recordSurvives },
   { name: "NetworkPolicies", run: knock },
+  { name: "a plain Prometheus", run: scrape },
   { name: "a new image rolls its own pods only", run: rollOne },
 ];
 

@@ -94,15 +94,15 @@ const RESTRICTED = {
 /** Arguments of Node.js that do nothing, for as long as the pod is there. */
 export const IDLE = ["-e", "setInterval(() => {}, 1e9)"];
 
+/** Of every container here. */
+export const CONTAINER = {
+  securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+  resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "512Mi" } },
+};
+
 /** A container that runs Node.js. */
 export function nodeContainer(name: string, args: string[]): object {
-  return {
-    name,
-    image: IMAGE,
-    command: [NODE, ...args],
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
-    resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "512Mi" } },
-  };
+  return { ...CONTAINER, name, image: IMAGE, command: [NODE, ...args] };
 }
 
 /** Runs a script in a pod that has Node.js, and returns what it printed. */

@@ -45,5 +45,5 @@ for (let second = 0; second < 60; second += 1) {
   }
   await sleep(1_000);
 }
-console.error("accepted, but not recorded as sent within a minute");
+console.error("accepted, but not recorded as sent within a minute; the emailer's log says why");
 process.exit(1);
