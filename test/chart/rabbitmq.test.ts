@@ -189,6 +189,15 @@ describe("the broker's chart alone", () => {
     expect(jobs[2]).not.toBe(jobs[0]);
   });
 
+  it.each([
+    ["the longest name", "x".repeat(52)],
+    ["a name cut off at a hyphen", `${"x".repeat(47)}-abc`],
+  ])("gives the Job a name that fits into a label, with %s", (_, name) => {
+    const job = set(`fullnameOverride=${name}`).find(({ kind }) => kind === "Job");
+
+    expect(job?.metadata.name).toMatch(/^[a-z\d]([a-z\d-]{0,61}[a-z\d])$/);
+  });
+
   it("keeps version and chart out of what a StatefulSet cannot change", () => {
     const { spec } = only(set("podLabels.team=mail"), "StatefulSet");
 
@@ -297,6 +306,7 @@ describe("the broker's values", () => {
     ["resources.limits.memory=null", /memory/],
     ["resources.limits.memory=lots", /memory/],
     ["persistence.size=8", /size/],
+    ["fullnameOverride=my.mq", /fullnameOverride/],
     ["extraEnv.RABBITMQ_DEFAULT_PASS_FILE=x", /PASS_FILE/],
     ["extraEnv.RABBITMQ_VM_MEMORY_HIGH_WATERMARK=x", /HIGH_WATERMARK/],
     ["extraEnv.RABBITMQ_NODENAME=x", /RABBITMQ_NODENAME/],
