@@ -23,6 +23,7 @@ interface Container {
   env: { name: string; value?: string }[];
   ports: Port[];
   readinessProbe: object;
+  resources: { requests: Record<string, string> };
   livenessProbe?: object;
   startupProbe: Probe;
   lifecycle: { preStop: { exec: { command: string[] } } };
@@ -118,10 +119,29 @@ describe("the broker's chart alone", () => {
     ["1.5Gi", 1_288_490_189],
     ["500M", 400_000_000],
     ["64Gi", 66_571_993_088],
+    ["2G", 1_600_000_000],
+    ["1000000k", 800_000_000],
+    ["1073741824", 858_993_460],
   ])("tells the broker of a limit of %s in bytes, less a fifth or 2 GiB", (limit, bytes) => {
     const objects = set(`resources.limits.memory=${limit}`);
 
     expect(setting(objects, "total_memory_available_override_value")).toBe(String(bytes));
+  });
+
+  it("understands a number of bytes in a values file", () => {
+    const json = "resources.limits.memory=1073741824";
+    const { objects } = renderChart(CHART, "r", "--set-json", json);
+
+    expect(setting(objects, "total_memory_available_override_value")).toBe("858993460");
+  });
+
+  it.each([
+    ["resources.limits.memory=512Mi", "512Mi"],
+    ["resources.limits.memory=2Gi,resources.requests.memory=1Gi", "1Gi"],
+  ])("asks for as much memory as the limit is, if nothing else is said: %s", (values, memory) => {
+    const [{ resources }] = podOf(set(values)).spec.containers;
+
+    expect(resources.requests).toEqual({ cpu: "200m", memory });
   });
 
   it.each([

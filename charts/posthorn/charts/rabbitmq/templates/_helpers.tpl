@@ -85,7 +85,8 @@ rabbit@{{ include "rabbitmq.fullname" $top }}-{{ last . }}.{{ include "rabbitmq.
 
 {{/* A Kubernetes quantity in bytes. The broker's own parser knows no decimals, and takes what it cannot read for "no limit". */}}
 {{- define "rabbitmq.bytes" -}}
-{{- $text := toString . -}}
+{{- /* n.b. a number in a values file is a float, 1073741824 would be 1.073741824e+09. */ -}}
+{{- $text := ternary . (int64 . | toString) (kindIs "string" .) -}}
 {{- $unit := regexFind "[A-Za-z]*$" $text -}}
 {{- $factors := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- if or (not (hasKey $factors $unit)) (not (regexMatch "^[0-9]+(\\.[0-9]+)?[A-Za-z]*$" $text)) -}}

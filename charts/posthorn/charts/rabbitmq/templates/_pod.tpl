@@ -25,6 +25,12 @@ restarts during an upgrade must run its own. */}}
 - {name: REPLICAS, value: {{ .Values.replicaCount | quote }}}
 {{- end -}}
 
+{{/* The broker fills what it was told of, so that it asks for all of its memory, whatever the limit is. */}}
+{{- define "rabbitmq.resources" -}}
+{{- $requests := dict "memory" .Values.resources.limits.memory -}}
+{{- mergeOverwrite (dict "requests" $requests) .Values.resources | toYaml -}}
+{{- end -}}
+
 {{- define "rabbitmq.affinity" -}}
 podAntiAffinity:
   preferredDuringSchedulingIgnoredDuringExecution:
