@@ -193,6 +193,19 @@ describe("values", () => {
     ["api.ingress.enabled=true", /ingress\.host is required/],
     [`global.rabbitmq.url=${BROKER}`, /rabbitmq\.enabled=false/],
     ["global.rabbitmq.url=broker.example", /url/],
+    ["rabbitmq.fullnameOverride=mq", /look for their broker as rel-rabbitmq/],
+    ["rabbitmq.nameOverride=mq", /look for their broker as rel-rabbitmq/],
+    ["rabbitmq.auth.existingSecret=mine", /global\.rabbitmq\.existingSecret/],
+    ["global.rabbitmq.existingSecret=theirs", /rabbitmq\.enabled=false/],
+    ["rabbitmq.tls.enabled=true", /global\.rabbitmq\.tls\.enabled/],
+    [
+      "global.rabbitmq.tls.enabled=true,rabbitmq.tls.existingSecret=cert",
+      /global\.rabbitmq\.tls\.caSecret=cert/,
+    ],
+    [
+      "global.rabbitmq.tls.enabled=true,rabbitmq.auth.existingSecret=a,global.rabbitmq.existingSecret=a",
+      /global\.rabbitmq\.tls\.caSecret=rel-rabbitmq-tls/,
+    ],
   ])("refuse %s and say why", (value, reason) => {
     expect(render("rel", "--set", value).error).toMatch(reason);
   });
