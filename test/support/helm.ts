@@ -1,6 +1,7 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { unzipSync } from "fflate";
 import { parseAllDocuments } from "yaml";
 
@@ -32,11 +33,36 @@ export function render(release: string, ...args: string[]): Rendering {
 
 /** The same for any chart. */
 export function renderChart(chart: string, release: string, ...args: string[]): Rendering {
-  const command = ["template", release, chart, "-n", "ns", "--kube-version", KUBERNETES, ...args];
-  const { stdout, stderr, status } = spawnSync(helm(), command, { encoding: "utf8" });
+  const { stdout, stderr, status } = spawnSync(helm(), template(release, chart, args), {
+    encoding: "utf8",
+  });
   if (status !== 0) return { objects: [], error: stderr };
-  const documents = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject);
-  return { objects: documents.filter((each) => (each as KubeObject | null) !== null), error: "" };
+  return { objects: objectsIn(stdout), error: "" };
+}
+
+function template(release: string, chart: string, args: readonly string[]): string[] {
+  return ["template", release, chart, "-n", "ns", "--kube-version", KUBERNETES, ...args];
+}
+
+function objectsIn(yaml: string): KubeObject[] {
+  const documents = parseAllDocuments(yaml).map((document) => document.toJS() as KubeObject | null);
+  return documents.filter((each) => each !== null);
+}
+
+/** Renders any chart as an upgrade of what is in the cluster whose API is at the URL: templates can look it up. */
+export async function renderLive(
+  api: string,
+  chart: string,
+  ...args: string[]
+): Promise<Rendering> {
+  const live = ["--dry-run=server", "--is-upgrade", "--disable-openapi-validation"];
+  const command = template("r", chart, ["--kube-apiserver", api, ...live, ...args]);
+  try {
+    const { stdout } = await promisify(execFile)(helm(), command);
+    return { objects: objectsIn(stdout), error: "" };
+  } catch (error) {
+    return { objects: [], error: (error as { stderr: string }).stderr };
+  }
 }
 
 /** Helm's path: the installed one, or the one that npm brought. */

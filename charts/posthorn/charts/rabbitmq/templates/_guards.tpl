@@ -32,6 +32,15 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Volumes that are there know a password, and a new one would lock everybody out. Those with an owner are about to go with it. */}}
+{{- define "rabbitmq.guardVolumes" -}}
+{{- $volume := printf "data-%s-0" (include "rabbitmq.fullname" .) -}}
+{{- $metadata := (lookup "v1" "PersistentVolumeClaim" .Release.Namespace $volume).metadata | default dict -}}
+{{- if and $metadata (not $metadata.ownerReferences) (not $metadata.deletionTimestamp) -}}
+{{- fail (printf "rabbitmq: the volume %s is there, and knows a password that the Secret %s would have held. Give it as auth.password or in auth.existingSecret; if nobody has it, give a new one and set it in the broker as well: `rabbitmqctl change_password %s NEW`." $volume (include "rabbitmq.fullname" .) .Values.auth.username) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Major and minor in an image's tag, or nothing. */}}
 {{- define "rabbitmq.version" -}}
 {{- regexFind ":[0-9]+\\.[0-9]+" . | trimPrefix ":" -}}

@@ -1,0 +1,116 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { renderLive, type KubeObject } from "../support/helm.ts";
+import { startKubeApi } from "../support/kube-api.ts";
+
+const CHART = "charts/posthorn/charts/rabbitmq";
+const VOLUME = "persistentvolumeclaims/data-r-rabbitmq-0";
+
+const stops: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+});
+
+/** Renders as an upgrade where these objects are there. */
+async function upgrade(live: Record<string, object>, ...args: string[]) {
+  const api = await startKubeApi(live);
+  stops.push(api.stop);
+  return renderLive(api.url, CHART, ...args);
+}
+
+const object = (kind: string, rest: object) => ({
+  apiVersion: kind === "StatefulSet" ? "apps/v1" : "v1",
+  kind,
+  metadata: { name: "any", namespace: "ns" },
+  ...rest,
+});
+const encoded = (texts: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, btoa(text)]));
+const secret = (texts: Record<string, string>) => object("Secret", { data: encoded(texts) });
+const brokers = (replicas: number, image = "docker.io/rabbitmq:4.3-management") =>
+  object("StatefulSet", { spec: { replicas, template: { spec: { containers: [{ image }] } } } });
+const secretIn = (objects: readonly KubeObject[]) =>
+  objects.find(({ kind }) => kind === "Secret") as KubeObject & { data?: Record<string, string> };
+
+describe("the broker's chart over a release that is there", () => {
+  const known = { username: "posthorn", password: "first", "erlang-cookie": "c".repeat(48) };
+
+  it("keeps password and cookie", async () => {
+    const live = {
+      "secrets/r-rabbitmq": secret(known),
+      [VOLUME]: object("PersistentVolumeClaim", {}),
+    };
+
+    const { objects, error } = await upgrade(live);
+
+    expect(error).toBe("");
+    expect(secretIn(objects).stringData).toMatchObject({
+      ...known,
+      uri: "amqp://posthorn:first@r-rabbitmq.ns:5672/",
+    });
+  });
+
+  it("takes a given password instead of the live one", async () => {
+    const { objects } = await upgrade(
+      { "secrets/r-rabbitmq": secret(known) },
+      "--set",
+      "auth.password=next",
+    );
+
+    expect(secretIn(objects).stringData).toMatchObject({
+      password: "next",
+      "erlang-cookie": known["erlang-cookie"],
+    });
+  });
+
+  it("keeps certificate and authority", async () => {
+    const files = { "ca.crt": "authority", "tls.crt": "certificate", "tls.key": "key" };
+    const live = { "secrets/r-rabbitmq-tls": secret(files) };
+
+    const { objects } = await upgrade(live, "--set", "tls.enabled=true,auth.existingSecret=mine");
+
+    expect(secretIn(objects).data).toEqual(encoded(files));
+  });
+
+  it("makes no password where volumes know another", async () => {
+    const live = { [VOLUME]: object("PersistentVolumeClaim", {}) };
+
+    expect((await upgrade(live)).error).toMatch(/data-r-rabbitmq-0 is there/);
+    expect((await upgrade(live, "--set", "auth.password=known")).error).toBe("");
+    expect((await upgrade(live, "--set", "auth.existingSecret=mine")).error).toBe("");
+  });
+
+  it.each([
+    { ownerReferences: [{ kind: "StatefulSet", name: "r-rabbitmq" }] },
+    { deletionTimestamp: "2026-11-28T00:00:00Z" },
+  ])("does not wait for volumes that are going: %p", async (metadata) => {
+    const live = { [VOLUME]: object("PersistentVolumeClaim", { metadata }) };
+
+    expect((await upgrade(live)).error).toBe("");
+  });
+
+  it("refuses to scale in, and says how", async () => {
+    const live = { "statefulsets/r-rabbitmq": brokers(3) };
+
+    expect((await upgrade(live)).error).toMatch(
+      /forget_cluster_node NODE` for NODE rabbit@r-rabbitmq-2\S+, rabbit@r-rabbitmq-1\.r-rabbitmq-nodes\.ns;/,
+    );
+    expect((await upgrade(live, "--set", "clustering.allowScaleIn=true")).error).toBe("");
+    expect((await upgrade(live, "--set", "replicaCount=5")).error).toBe("");
+  });
+
+  it.each([
+    ["4.3.2-management", "4.4-management", ""],
+    ["4.3.2-management", "4.3.6-management", ""],
+    ["4.9-management", "4.10-management", ""],
+    ["4.2.1-management", "4.4-management", "4.2 runs and the image is 4.4"],
+    ["4.4-management", "4.3-management", "4.4 runs and the image is 4.3"],
+    ["4.3-management", "5.0-management", "4.3 runs and the image is 5.0"],
+  ])("from %s to %s: %p", async (now, next, reason) => {
+    const live = { "statefulsets/r-rabbitmq": brokers(1, `127.0.0.1:5000/rabbitmq:${now}`) };
+
+    const { error } = await upgrade(live, "--set", `image.tag=${next}`);
+
+    expect(error === "").toBe(reason === "");
+    expect(error).toContain(reason);
+  });
+});
