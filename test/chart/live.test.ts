@@ -102,6 +102,7 @@ describe("the broker's chart over a release that is there", () => {
     ["4.3.2-management", "4.4-management", ""],
     ["4.3.2-management", "4.3.6-management", ""],
     ["4.9-management", "4.10-management", ""],
+    [`4.2-management@sha256:${"a".repeat(64)}`, "4.4-management", "4.2 runs and the image is 4.4"],
     ["4.2.1-management", "4.4-management", "4.2 runs and the image is 4.4"],
     ["4.4-management", "4.3-management", "4.4 runs and the image is 4.3"],
     ["4.3-management", "5.0-management", "4.3 runs and the image is 5.0"],

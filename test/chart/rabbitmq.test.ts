@@ -293,11 +293,11 @@ describe("the broker's chart alone", () => {
     expect(all).toContain('"storageClassName":"fast"');
   });
 
-  it("pins the image by digest where one is given", () => {
+  it("pins the image by digest where one is given, and still tells the version", () => {
     const digest = `sha256:${"a".repeat(64)}`;
 
     expect(podOf(set(`image.digest=${digest}`)).spec.containers[0].image).toBe(
-      `docker.io/rabbitmq@${digest}`,
+      `docker.io/rabbitmq:4.3-management@${digest}`,
     );
   });
 

@@ -41,11 +41,9 @@ app.kubernetes.io/component: broker
 {{- define "rabbitmq.image" -}}
 {{- $registry := dig "imageRegistry" "" (.Values.global | default dict) | default .Values.image.registry -}}
 {{- $repository := ternary .Values.image.repository (printf "%s/%s" $registry .Values.image.repository) (empty $registry) -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" $repository .Values.image.digest -}}
-{{- else -}}
+{{- /* The tag also beside a digest: it tells the version. */ -}}
 {{- printf "%s:%s" $repository .Values.image.tag -}}
-{{- end -}}
+{{- with .Values.image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{- define "rabbitmq.imagePullSecrets" -}}
