@@ -322,6 +322,7 @@ describe("the broker's values", () => {
     ["auth.username=guest", /username/],
     ["auth.generate=false", /auth\.generate is false/],
     ["auth.password=it's", /password/],
+    ["auth.password=a$(b)", /password/],
     ["auth.erlangCookie=short", /erlangCookie/],
     ["resources.limits.memory=null", /memory/],
     ["resources.limits.memory=lots", /memory/],
