@@ -264,6 +264,35 @@ describe("values", () => {
     );
   });
 
+  it.each([
+    ["url=amqp://user:5673@broker.example", 5672],
+    ["url=amqps://user:5673@broker.example/mail", 5671],
+    ["url=amqps://user:pass@broker.example:5673", 5673],
+    ["url=amqps://user:pass@broker.example:5673,global.rabbitmq.port=5674", 5674],
+    ["existingSecret=broker", 5672],
+    ["existingSecret=broker,global.rabbitmq.tls.enabled=true", 5671],
+  ])("open the way to an external broker: %s", (broker, port) => {
+    const { objects } = render("rel", "--set", `rabbitmq.enabled=false,global.rabbitmq.${broker}`);
+
+    expect(named(objects, "NetworkPolicy", "rel-api")?.spec?.["egress"]).toContainEqual({
+      ports: [{ port }],
+    });
+  });
+
+  it("trust an external broker's authority, where its URL asks for TLS", () => {
+    const { objects } = render(
+      "rel",
+      "--set",
+      `rabbitmq.enabled=false,global.rabbitmq.url=${BROKER},global.rabbitmq.tls.caSecret=ca`,
+    );
+    const [api] = podsOf(objects).filter(({ owner }) => owner === "Deployment rel-api");
+
+    expect(api?.spec.containers[0]?.env).toContainEqual({
+      name: "NODE_EXTRA_CA_CERTS",
+      value: "/run/secrets/posthorn/ca.crt",
+    });
+  });
+
   it("bring the alerts and dashboards that Docker Compose has", () => {
     const { objects } = render("rel", ...EVERYTHING);
     const file = (name: string) => readFileSync(`charts/posthorn/monitoring/${name}`, "utf8");

@@ -42,7 +42,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "service.rabbitmqTls" -}}
-{{- if dig "rabbitmq" "tls" "enabled" false (.Values.global | default dict) }}true{{ end -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- if or (dig "tls" "enabled" false $broker) (hasPrefix "amqps:" (dig "url" "" $broker)) }}true{{ end -}}
 {{- end -}}
 
 {{/* Whether the broker is this release's own. */}}
@@ -58,9 +59,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $broker.existingSecret | default (printf "%s-%s" .Release.Name $made) -}}
 {{- end -}}
 
-{{/* Where an external broker listens. */}}
+{{/* Where an external broker listens: as is said, as its URL says, or as is usual. */}}
 {{- define "service.brokerPort" -}}
-{{- dig "rabbitmq" "port" 0 (.Values.global | default dict) | default (ternary 5671 5672 (not (empty (include "service.rabbitmqTls" .)))) -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- $authority := regexFind "^amqps?://[^/?#]*" (dig "url" "" $broker) -}}
+{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | int -}}
+{{- dig "port" 0 $broker | default $port | default (ternary 5671 5672 (not (empty (include "service.rabbitmqTls" .)))) -}}
 {{- end -}}
 
 {{/* The Secret whose ca.crt the broker's certificate is checked against, or nothing. */}}
