@@ -71,6 +71,25 @@ describe("the broker's chart over a release that is there", () => {
     expect(secretIn(objects).data).toEqual(encoded(files));
   });
 
+  it("keeps no password for another user", async () => {
+    const live = { "secrets/r-rabbitmq": secret({ ...known, username: "mailer" }) };
+
+    expect((await upgrade(live)).error).toMatch(/set auth\.username=mailer/);
+    expect((await upgrade(live, "--set", "auth.username=mailer")).error).toBe("");
+    expect((await upgrade(live, "--set", "auth.password=known")).error).toBe("");
+  });
+
+  it("takes another cookie only while no node runs", async () => {
+    const kept = { "secrets/r-rabbitmq": secret(known) };
+    const running = { ...kept, "statefulsets/r-rabbitmq": brokers(1) };
+    const another = ["--set", `auth.erlangCookie=${"d".repeat(48)}`];
+    const same = ["--set", `auth.erlangCookie=${known["erlang-cookie"]}`];
+
+    expect((await upgrade(running, ...another)).error).toMatch(/another auth\.erlangCookie/);
+    expect((await upgrade(running, ...same)).error).toBe("");
+    expect((await upgrade(kept, ...another)).error).toBe("");
+  });
+
   it("makes no password where volumes know another", async () => {
     const live = { [VOLUME]: object("PersistentVolumeClaim", {}) };
 

@@ -32,6 +32,21 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What a Secret that is there does not go with: (list . data). The broker has the user of its first start, its nodes their cookie. */}}
+{{- define "rabbitmq.guardSecret" -}}
+{{- $top := first . -}}
+{{- $auth := $top.Values.auth -}}
+{{- $username := dig "username" "" (last .) | b64dec -}}
+{{- if and $username (ne $username $auth.username) (not $auth.password) -}}
+{{- fail (printf "rabbitmq: the password that is kept is the user %s's; set auth.username=%s. For another user, make it in the broker and give its auth.password as well." $username $username) -}}
+{{- end -}}
+{{- $cookie := dig "erlang-cookie" "" (last .) | b64dec -}}
+{{- $differs := and $cookie $auth.erlangCookie (ne $cookie $auth.erlangCookie) -}}
+{{- if and $differs (lookup "apps/v1" "StatefulSet" $top.Release.Namespace (include "rabbitmq.fullname" $top)) -}}
+{{- fail "rabbitmq: nodes run with another auth.erlangCookie, and a node that restarts with a new one finds no other. Uninstall first; volumes and Secret stay." -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Volumes that are there know a password, and a new one would lock everybody out. Those with an owner are about to go with it. */}}
 {{- define "rabbitmq.guardVolumes" -}}
 {{- $volume := printf "data-%s-0" (include "rabbitmq.fullname" .) -}}
