@@ -206,6 +206,14 @@ describe("values", () => {
       "global.rabbitmq.tls.enabled=true,rabbitmq.auth.existingSecret=a,global.rabbitmq.existingSecret=a",
       /global\.rabbitmq\.tls\.caSecret=rel-rabbitmq-tls/,
     ],
+    [
+      `rabbitmq.enabled=false,global.rabbitmq.tls.enabled=true,global.rabbitmq.url=amqp://a`,
+      /amqps:/,
+    ],
+    [
+      "global.relay.urls=smtp://a,global.relay.existingSecret=b,global.relay.from=a@b.example",
+      /global\.relay\.urls goes without/,
+    ],
   ])("refuse %s and say why", (value, reason) => {
     expect(render("rel", "--set", value).error).toMatch(reason);
   });

@@ -10,7 +10,7 @@
 {{/* Of every object; of no selector. */}}
 {{- define "service.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | regexFind "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: posthorn
 {{ include "service.selectorLabels" . }}
@@ -36,11 +36,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* The most pods there can be: what is limited for all of them is shared out by it. */}}
 {{- define "service.maxReplicas" -}}
-{{- if .Values.keda.enabled }}{{ .Values.keda.maxReplicas }}
-{{- else if .Values.autoscaling.enabled }}{{ .Values.autoscaling.maxReplicas }}
+{{- if .Values.keda.enabled }}{{ int .Values.keda.maxReplicas }}
+{{- else if .Values.autoscaling.enabled }}{{ int .Values.autoscaling.maxReplicas }}
 {{- else }}{{ max 1 .Values.replicaCount }}{{ end -}}
 {{- end -}}
 
+{{/* "true" or empty; an external broker's URL says it too. */}}
 {{- define "service.rabbitmqTls" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- if or (dig "tls" "enabled" false $broker) (hasPrefix "amqps:" (dig "url" "" $broker)) }}true{{ end -}}
