@@ -6,8 +6,18 @@ interface Egress {
   to?: object[];
 }
 
+interface Pod {
+  spec: {
+    containers: [{ env: { name: string; value: string }[]; volumeMounts: object[] }];
+    volumes: object[];
+  };
+}
+
 const specOf = (objects: readonly KubeObject[], kind: string, name: string) =>
   objects.find((each) => each.kind === kind && each.metadata.name === name)?.spec;
+
+const podOf = (objects: readonly KubeObject[], service: string) =>
+  specOf(objects, "Deployment", `rel-${service}`)?.["template"] as Pod;
 
 /** Ports that a service's pods may open wherever they are. */
 function openPorts(service: string, ...args: string[]): (number | string)[] {
@@ -36,5 +46,16 @@ describe("an external broker's URL", () => {
     const keda = specOf(objects, "TriggerAuthentication", "rel-emailer");
 
     expect(keda).toMatchObject({ secretTargetRef: [{ parameter: "host" }, { parameter: "tls" }] });
+  });
+});
+
+describe("a service", () => {
+  it("takes further volumes", () => {
+    const volumes =
+      'emailer={"extraVolumes":[{"name":"ca"}],"extraVolumeMounts":[{"name":"ca","mountPath":"/ca"}]}';
+    const { spec } = podOf(render("rel", "--set-json", volumes).objects, "emailer");
+
+    expect(spec.volumes).toContainEqual({ name: "ca" });
+    expect(spec.containers[0].volumeMounts).toContainEqual({ name: "ca", mountPath: "/ca" });
   });
 });

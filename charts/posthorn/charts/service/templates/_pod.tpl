@@ -84,6 +84,9 @@ spec:
         {{- if .Values.persistence.enabled }}
         - {name: data, mountPath: {{ .Values.persistence.path }}}
         {{- end }}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: secrets
       projected:
@@ -99,6 +102,9 @@ spec:
               name: {{ . }}
               items: [{key: ca.crt, path: ca.crt}]
           {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   topologySpreadConstraints:
     {{- if .Values.topologySpreadConstraints }}
     {{- toYaml .Values.topologySpreadConstraints | nindent 4 }}
