@@ -60,14 +60,15 @@ describe("a service's NetworkPolicy", () => {
   });
 
   it("lets nobody but the emailer out of the release, but for names", () => {
+    const relay = "global.relay.urls=smtp://a,global.relay.from=a@b.example";
     const outside = (part: string) =>
-      opened(part, "egress")
+      opened(part, "egress", relay)
         .filter(([, peers]) => peers === undefined)
         .map(([ports]) => ports);
 
     expect(outside("api")).toEqual([]);
     expect(outside("logger")).toEqual([]);
-    expect(outside("emailer")).toEqual([[25, 465, 587, 2465, 2525, 2587, 1025]]);
+    expect(outside("emailer")).toEqual([[25, 465, 587, 2465, 2525, 2587]]);
   });
 
   it("is not there when NetworkPolicies are not wanted", () => {

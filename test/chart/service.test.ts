@@ -13,6 +13,8 @@ interface Pod {
   };
 }
 
+const RELAY = "global.relay.from=a@b.example,global.relay.urls=smtp://user:25@relay.example";
+
 const specOf = (objects: readonly KubeObject[], kind: string, name: string) =>
   objects.find((each) => each.kind === kind && each.metadata.name === name)?.spec;
 
@@ -49,7 +51,29 @@ describe("an external broker's URL", () => {
   });
 });
 
+describe("a relay", () => {
+  it("opens the listed ports, and those that its URL names", () => {
+    const relays = `${RELAY}:2500?rate=5\\,smtps://[::1]:4465,global.relay.ports={587}`;
+
+    expect(openPorts("emailer", "--set", relays)).toEqual([587, 2500, 4465]);
+  });
+
+  it("opens none outside where an inbox takes its place", () => {
+    expect(openPorts("emailer")).toEqual([]);
+  });
+});
+
 describe("a service", () => {
+  it("lets `helm test` in where others are kept out", () => {
+    const { objects } = render("rel", "--set", "api.httpFrom[0].podSelector.matchLabels.app=shop");
+    const labels = { "app.kubernetes.io/name": "smoke", "app.kubernetes.io/instance": "rel" };
+
+    expect(specOf(objects, "NetworkPolicy", "rel-smoke-ingress")).toMatchObject({
+      ingress: [{ ports: [{ port: "http" }], from: [{ podSelector: { matchLabels: labels } }] }],
+    });
+    expect(objects.find(({ kind }) => kind === "Pod")?.metadata.labels).toMatchObject(labels);
+  });
+
   it("takes further volumes", () => {
     const volumes =
       'emailer={"extraVolumes":[{"name":"ca"}],"extraVolumeMounts":[{"name":"ca","mountPath":"/ca"}]}';

@@ -11,6 +11,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not (or .Values.global.relay.urls .Values.global.relay.existingSecret) }}true{{ end -}}
 {{- end -}}
 
+{{/* The ports of relays that are somewhere: a list in JSON. */}}
+{{- define "posthorn.relayPorts" -}}
+{{- $ports := list -}}
+{{- if not (include "posthorn.inbox" .) -}}
+{{- range .Values.global.relay.ports -}}{{- $ports = append $ports (int .) -}}{{- end -}}
+{{- range regexFindAll ":[0-9]+([/?,]|$)" (.Values.global.relay.urls | default "") -1 -}}
+{{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
 {{/* A key of a Secret that is there already, or nothing: (list . "secret" "key"). Empty without a cluster: helm template. */}}
 {{- define "posthorn.live" -}}
 {{- $data := (lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1)).data | default dict -}}
