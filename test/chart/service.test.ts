@@ -74,6 +74,16 @@ describe("a service", () => {
     expect(objects.find(({ kind }) => kind === "Pod")?.metadata.labels).toMatchObject(labels);
   });
 
+  it("is told of its ports, and of large numbers in digits", () => {
+    const env = 'api.env={"EMAILER_QUEUE_MAX":1000000}';
+    const { objects } = render("rel", "--set-json", env, "--set", "api.ports.http=8443");
+    const [container] = podOf(objects, "api").spec.containers;
+
+    expect(container.env).toContainEqual({ name: "EMAILER_QUEUE_MAX", value: "1000000" });
+    expect(container.env).toContainEqual({ name: "HTTP_PORT", value: "8443" });
+    expect(JSON.stringify(objects)).toContain("http://rel-api:8443");
+  });
+
   it("takes further volumes", () => {
     const volumes =
       'emailer={"extraVolumes":[{"name":"ca"}],"extraVolumeMounts":[{"name":"ca","mountPath":"/ca"}]}';

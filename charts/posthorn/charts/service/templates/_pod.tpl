@@ -38,18 +38,8 @@ spec:
       securityContext:
         {{- toYaml .Values.containerSecurityContext | nindent 8 }}
       env:
-        - {name: SHUTDOWN_DEADLINE_MS, value: "{{ mul .Values.shutdownDeadlineSeconds 1000 }}"}
-        {{- with dig "articleExchange" "" (.Values.global | default dict) }}
-        - {name: ARTICLE_EXCHANGE, value: {{ . | quote }}}
-        {{- end }}
-        {{- if include "service.caSecret" . }}
-        - {name: NODE_EXTRA_CA_CERTS, value: /run/secrets/posthorn/ca.crt}
-        {{- end }}
-        {{- range $name := keys $secrets | sortAlpha }}
-        - {name: {{ $name }}_FILE, value: /run/secrets/posthorn/{{ $name }}}
-        {{- end }}
-        {{- range $name, $value := .Values.env }}
-        {{- with tpl (toString $value) $ }}
+        {{- range $name, $value := include "service.env" (list . $secrets) | fromJson }}
+        {{- with $value }}
         - {name: {{ $name }}, value: {{ . | quote }}}
         {{- end }}
         {{- end }}
@@ -133,4 +123,31 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+{{- end -}}
+
+{{/* Names to texts, in JSON: what the chart says itself, then `env`. Twice the same name is an error of the API server's. */}}
+{{- define "service.env" -}}
+{{- $top := first . -}}
+{{- $own := dict "METRICS_PORT" "9464" "SHUTDOWN_DEADLINE_MS" (mul $top.Values.shutdownDeadlineSeconds 1000 | toString) -}}
+{{- range $name, $port := $top.Values.ports -}}
+{{- $_ := set $own (printf "%s_PORT" (upper $name)) (int $port | toString) -}}
+{{- end -}}
+{{- range $name := keys (last .) -}}
+{{- $_ := set $own (printf "%s_FILE" $name) (printf "/run/secrets/posthorn/%s" $name) -}}
+{{- end -}}
+{{- with dig "articleExchange" "" ($top.Values.global | default dict) -}}
+{{- $_ := set $own "ARTICLE_EXCHANGE" . -}}
+{{- end -}}
+{{- if include "service.caSecret" $top -}}
+{{- $_ := set $own "NODE_EXTRA_CA_CERTS" "/run/secrets/posthorn/ca.crt" -}}
+{{- end -}}
+{{- $env := dict -}}
+{{- range $name, $value := $top.Values.env -}}
+{{- if hasKey $own $name -}}
+{{- fail (printf "%s.env.%s: the chart sets it by another value" $top.Chart.Name $name) -}}
+{{- end -}}
+{{- /* n.b. a number of a values file is a float, which as text would be 1e+06. */ -}}
+{{- $_ := set $env $name (tpl (ternary $value (toJson $value) (kindIs "string" $value)) $top) -}}
+{{- end -}}
+{{- merge $own $env | toJson -}}
 {{- end -}}
