@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { render, type KubeObject } from "../support/helm.ts";
+import { render, renderChart, type KubeObject } from "../support/helm.ts";
 
 interface Egress {
   ports: { port: number | string }[];
@@ -91,5 +91,28 @@ describe("a service", () => {
 
     expect(spec.volumes).toContainEqual({ name: "ca" });
     expect(spec.containers[0].volumeMounts).toContainEqual({ name: "ca", mountPath: "/ca" });
+  });
+
+  it("takes a wildcard for the host of its Ingress", () => {
+    const ingress = "api.ingress.enabled=true,api.ingress.host=*.b.example";
+    const { objects } = render("rel", "--set", ingress);
+
+    expect(specOf(objects, "Ingress", "rel-api")).toMatchObject({
+      rules: [{ host: "*.b.example" }],
+    });
+  });
+
+  it("has a version label that is one, whatever the tag", () => {
+    const tag = `api.image.tag=_${"a".repeat(62)}.-b`;
+    const { objects } = render("rel", "--set", tag);
+    const { labels } = objects.find(({ metadata }) => metadata.name === "rel-api")?.metadata ?? {};
+
+    expect(labels?.["app.kubernetes.io/version"]).toBe("a".repeat(62));
+  });
+
+  it("asks for an image where it is installed alone", () => {
+    const { error } = renderChart("charts/posthorn/charts/service", "rel");
+
+    expect(error).toContain("service.image.repository is required");
   });
 });
