@@ -61,6 +61,14 @@ describe("a relay", () => {
   it("opens none outside where an inbox takes its place", () => {
     expect(openPorts("emailer")).toEqual([]);
   });
+
+  it("meets no emailer more than its limits are shared by, while they roll", () => {
+    const { objects } = render("rel");
+    const surge = (name: string) => specOf(objects, "Deployment", name)?.["strategy"];
+
+    expect(surge("rel-emailer")).toMatchObject({ rollingUpdate: { maxSurge: 0 } });
+    expect(surge("rel-api")).toMatchObject({ rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } });
+  });
 });
 
 describe("a service", () => {
