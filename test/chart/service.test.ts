@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
-import { render, renderChart, type KubeObject } from "../support/helm.ts";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { helm, render, renderChart, type KubeObject } from "../support/helm.ts";
 
 interface Egress {
   ports: { port: number | string }[];
@@ -122,5 +124,42 @@ describe("a service", () => {
     const { error } = renderChart("charts/posthorn/charts/service", "rel");
 
     expect(error).toContain("service.image.repository is required");
+  });
+});
+
+describe("the charts", () => {
+  it.each(["", "/charts/service", "/charts/rabbitmq"])("pass helm lint --strict: %s", (chart) => {
+    const { status, stdout } = spawnSync(helm(), ["lint", "--strict", `charts/posthorn${chart}`]);
+
+    expect([status, stdout.toString()]).toEqual([0, expect.stringContaining("0 chart(s) failed")]);
+  });
+});
+
+describe("the notes", () => {
+  /** n.b. only an installation shows them, so they come as an object here. */
+  const notes = (...args: string[]) => {
+    const text = `{{ define "notes" }}${readFileSync("charts/posthorn/templates/NOTES.txt", "utf8")}{{ end }}`;
+    const object = `{kind: Notes, metadata: {name: notes}, spec: {text: {{ include "notes" . | toJson }}}}`;
+    const extra = `extraObjects=${JSON.stringify([text + object])}`;
+    const { objects } = render("rel", "--set-json", extra, ...args);
+    return specOf(objects, "Notes", "notes")?.["text"] as string;
+  };
+
+  it("say how to send and to test, and where mail goes", () => {
+    expect(notes()).toMatch(/get secret rel-api-keys[^]*NO RELAY IS SET[^]*test rel$/m);
+  });
+
+  it("name the hosts and Secrets that were given", () => {
+    const values =
+      "api.ingress.enabled=true,api.ingress.host=b.example,global.monitoring.enabled=true";
+    const keys = "global.apiKeys.existingSecret=mine";
+    const text = notes("--set", RELAY, "--set", values, "--set", keys);
+
+    expect(text).toMatch(/the Secret mine[^]*at b\.example\.[^]*posthorn\.io\/scrape/);
+    expect(text).not.toMatch(/NO RELAY|user:25/);
+  });
+
+  it("promise no test where there is nothing to test", () => {
+    expect(notes("--set", "api.enabled=false")).toMatch(/The record of it[^]*logger-0\s*$/);
   });
 });
