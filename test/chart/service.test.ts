@@ -103,6 +103,15 @@ describe("a service", () => {
     expect(spec.containers[0].volumeMounts).toContainEqual({ name: "ca", mountPath: "/ca" });
   });
 
+  it("shows its metrics to nobody outside of the cluster", () => {
+    const values = "api.service.type=LoadBalancer,global.monitoring.enabled=true";
+    const { objects } = render("rel", "--set", values);
+    const { ports } = specOf(objects, "Service", "rel-api") as { ports?: object[] };
+
+    expect(ports).toEqual([{ name: "http", port: 8080, targetPort: "http" }]);
+    expect(specOf(objects, "PodMonitor", "rel-api")).toBeDefined();
+  });
+
   it("takes a wildcard for the host of its Ingress", () => {
     const ingress = "api.ingress.enabled=true,api.ingress.host=*.b.example";
     const { objects } = render("rel", "--set", ingress);
