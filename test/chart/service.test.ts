@@ -103,6 +103,15 @@ describe("a service", () => {
     expect(spec.containers[0].volumeMounts).toContainEqual({ name: "ca", mountPath: "/ca" });
   });
 
+  it("takes a broker's user of its own", () => {
+    const own = "api.secretFiles.AMQP_URL.secret=own,api.secretFiles.AMQP_URL.key=url";
+    const { objects } = render("rel", "--set", own);
+    const secrets = (service: string) => JSON.stringify(podOf(objects, service).spec.volumes);
+
+    expect(secrets("api")).toContain('{"name":"own","items":[{"key":"url","path":"AMQP_URL"}]}');
+    expect(secrets("emailer")).not.toContain('"own"');
+  });
+
   it("shows its metrics to nobody outside of the cluster", () => {
     const values = "api.service.type=LoadBalancer,global.monitoring.enabled=true";
     const { objects } = render("rel", "--set", values);
@@ -110,6 +119,24 @@ describe("a service", () => {
 
     expect(ports).toEqual([{ name: "http", port: 8080, targetPort: "http" }]);
     expect(specOf(objects, "PodMonitor", "rel-api")).toBeDefined();
+  });
+
+  it("finds the audit log where its volume is", () => {
+    const { objects } = render("rel", "--set", "logger.persistence.path=/data");
+
+    expect(JSON.stringify(specOf(objects, "StatefulSet", "rel-logger"))).toContain(
+      '{"name":"AUDIT_DIR","value":"/data/audit"}',
+    );
+  });
+
+  it("is tested where the logger may run", () => {
+    const node = "logger.nodeSelector.pool=mail,logger.tolerations[0].operator=Exists";
+    const smoke = render("rel", "--set", node).objects.find(({ kind }) => kind === "Pod");
+
+    expect(smoke?.spec).toMatchObject({
+      nodeSelector: { pool: "mail" },
+      tolerations: [{ operator: "Exists" }],
+    });
   });
 
   it("takes a wildcard for the host of its Ingress", () => {

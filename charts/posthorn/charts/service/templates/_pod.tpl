@@ -1,6 +1,6 @@
 {{/* The pod template of either kind of workload. Configuration stands in it, so that a change rolls these pods and no others. */}}
 {{- define "service.pod" -}}
-{{- $secrets := merge (dict "AMQP_URL" (dict "secret" (include "service.brokerSecret" .) "key" "uri")) .Values.secretFiles }}
+{{- $secrets := merge (dict) .Values.secretFiles (dict "AMQP_URL" (dict "secret" (include "service.brokerSecret" .) "key" "uri")) }}
 metadata:
   labels:
     {{- include "service.selectorLabels" . | nindent 4 }}
