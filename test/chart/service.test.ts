@@ -164,6 +164,18 @@ describe("a service", () => {
 });
 
 describe("the charts", () => {
+  it("give no object a name that it could have in another release, such as rel-api", () => {
+    const values = "emailer.keda.enabled=true,global.rabbitmq.tls.enabled=true";
+    const ids = render("rel", "--set", values).objects.map(({ kind, metadata }) => {
+      return { kind, end: metadata.name.replace(/^rel/, "") };
+    });
+    const met = ids.filter(({ kind, end }) =>
+      ids.some((other) => other.kind === kind && other.end !== end && end.endsWith(other.end)),
+    );
+
+    expect(met).toEqual([]);
+  });
+
   it.each(["", "/charts/service", "/charts/rabbitmq"])("pass helm lint --strict: %s", (chart) => {
     const { status, stdout } = spawnSync(helm(), ["lint", "--strict", `charts/posthorn${chart}`]);
 
