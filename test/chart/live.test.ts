@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { renderLive, type KubeObject } from "../support/helm.ts";
 import { startKubeApi } from "../support/kube-api.ts";
 
-const CHART = "charts/posthorn/charts/rabbitmq";
+const CHARTS = "charts/posthorn/charts";
 const VOLUME = "persistentvolumeclaims/data-r-rabbitmq-0";
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -11,11 +11,14 @@ afterEach(async () => {
 });
 
 /** Renders as an upgrade where these objects are there. */
-async function upgrade(live: Record<string, object>, ...args: string[]) {
+async function upgradeOf(chart: string, live: Record<string, object>, ...args: string[]) {
   const api = await startKubeApi(live);
   stops.push(api.stop);
-  return renderLive(api.url, CHART, ...args);
+  return renderLive(api.url, `${CHARTS}/${chart}`, ...args);
 }
+
+const upgrade = (live: Record<string, object>, ...args: string[]) =>
+  upgradeOf("rabbitmq", live, ...args);
 
 const object = (kind: string, rest: object) => ({
   apiVersion: kind === "StatefulSet" ? "apps/v1" : "v1",
@@ -132,5 +135,31 @@ describe("the broker's chart over a release that is there", () => {
 
     expect(error === "").toBe(reason === "");
     expect(error).toContain(reason);
+  });
+});
+
+describe("a StatefulSet's volumes", () => {
+  const madeWith = (storage: string) => {
+    const volumeClaimTemplates = [{ spec: { resources: { requests: { storage } } } }];
+    const containers = [{ image: "rabbitmq:4.3-management" }];
+    return object("StatefulSet", {
+      spec: { replicas: 1, template: { spec: { containers } }, volumeClaimTemplates },
+    });
+  };
+  const logger = "kind=StatefulSet,image.repository=a,persistence.enabled=true";
+
+  it.each([
+    ["service", "10Gi", "50Gi", /service\.persistence\.size is 50Gi.* made with 10Gi/],
+    ["service", "10Gi", "10Gi", /^$/],
+    ["service", "10Gi", "10240Mi", /^$/],
+    ["service", "1536Mi", "1.5Gi", /^$/],
+    ["service", "10Gi", "10G", /made with 10Gi/],
+    ["rabbitmq", "30Gi", "60Gi", /made with persistence\.size=30Gi, and it is 60Gi/],
+    ["rabbitmq", "30Gi", "30720Mi", /^$/],
+  ])("of %s keep their size: %s made, %s asked for", async (chart, made, size, reason) => {
+    const live = { [`statefulsets/r-${chart}`]: madeWith(made) };
+    const values = `persistence.size=${size}${chart === "service" ? `,${logger}` : ""}`;
+
+    expect((await upgradeOf(chart, live, "--set", values)).error).toMatch(reason);
   });
 });

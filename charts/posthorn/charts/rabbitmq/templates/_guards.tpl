@@ -4,6 +4,7 @@
 {{- if $live -}}
 {{- include "rabbitmq.guardScaleIn" (list . $live) -}}
 {{- include "rabbitmq.guardVersion" (list . $live) -}}
+{{- include "rabbitmq.guardSize" (list . $live) -}}
 {{- end -}}
 {{- end -}}
 
@@ -28,6 +29,17 @@
 {{- $step := sub (int (last (splitList "." $next))) (int (last (splitList "." $now))) -}}
 {{- if or (ne (first (splitList "." $now)) (first (splitList "." $next))) (lt $step 0) (gt $step 1) -}}
 {{- fail (printf "rabbitmq: %s runs and the image is %s. Go up one minor version at a time; there is no way down." $now $next) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kubernetes refuses it as well, and names no value. */}}
+{{- define "rabbitmq.guardSize" -}}
+{{- $size := (first .).Values.persistence.size -}}
+{{- range (last .).spec.volumeClaimTemplates | default list -}}
+{{- $made := .spec.resources.requests.storage -}}
+{{- if ne (include "rabbitmq.bytes" $made) (include "rabbitmq.bytes" $size) -}}
+{{- fail (printf "rabbitmq: the volumes were made with persistence.size=%s, and it is %v: a StatefulSet's volumes cannot be changed. docs/kubernetes.md says how to enlarge them." $made $size) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
