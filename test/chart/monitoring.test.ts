@@ -53,6 +53,14 @@ describe("alerts and dashboards", () => {
     expect(used.filter((name) => !documented.has(name))).toEqual([]);
   });
 
+  it("show one namespace's where there are others, another's broker too", () => {
+    const exprs = dashboards().flatMap(({ queries }) => queries.map(({ expr }) => expr));
+    const ours = exprs.filter((expr) => /rabbitmq_|posthorn_/.test(expr));
+
+    expect(ours.length).toBeGreaterThan(40);
+    expect(ours.filter((expr) => !expr.includes('namespace=~"$namespace"'))).toEqual([]);
+  });
+
   it("have panels with numbers and a name of their own", () => {
     for (const { uid, ids } of dashboards()) {
       expect(uid).toMatch(/^posthorn-/);

@@ -31,7 +31,8 @@ const QUIET = /Confirms of the broker: .*service="logger"/;
 
 /** A panel's query for each choice of the variable. */
 function choices(expr: string): string[] {
-  const query = expr.replaceAll("$__rate_interval", RATE_INTERVAL);
+  // n.b. Docker Compose has no namespaces: all of them match a label that is not there.
+  const query = expr.replaceAll("$__rate_interval", RATE_INTERVAL).replaceAll("$namespace", ".*");
   return expr.includes("$service")
     ? ["api", "emailer", "logger"].map((service) => query.replaceAll("$service", service))
     : [query];
