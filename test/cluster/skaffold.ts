@@ -9,9 +9,12 @@ import { expect, succeeds, until } from "./kubectl.ts";
 
 const API = "http://localhost:8080";
 const LIVE_SECONDS = 10;
-/** A line that anybody can see changed. */
-const FILE = "services/api/src/problem.ts";
 const TITLE = "There is nothing at this path";
+/** Lines that anybody can see changed: of a source, and of what it reads. */
+const CHANGES = [
+  ["services/api/src/problem.ts", "{ type, title,", "{ type, title: `${title}, or so`,", ", or so"],
+  ["services/api/problems.json", TITLE, "A changed line", "A changed line"],
+] as const;
 
 /** `skaffold` on a clone, in the namespace that its configuration names. SKAFFOLD_DEFAULT_REPO is Skaffold's own. */
 export const skaffold: Check[] = [
@@ -45,11 +48,16 @@ function timed(command: string): string {
 async function dev(): Promise<string> {
   running = spawn("skaffold", ["dev"], { cwd: clone, stdio: ["ignore", "ignore", "inherit"] });
   const ready = await until("the API answers", () => says(TITLE), 600);
-  await sleep(5_000);
-  const path = join(clone, FILE);
-  writeFileSync(path, readFileSync(path, "utf8").replace(TITLE, "A changed line"));
-  const seconds = await until("the change is live", () => says("A changed line"), LIVE_SECONDS);
-  return `up after ${ready} s, a changed line live after ${seconds} s`;
+  const seconds: number[] = [];
+  for (const [file, from, to, shown] of CHANGES) {
+    await sleep(5_000);
+    const path = join(clone, file);
+    const text = readFileSync(path, "utf8");
+    expect(text.includes(from), `${file} has no ${from}`);
+    writeFileSync(path, text.replace(from, to));
+    seconds.push(await until(`${file} is live`, () => says(shown), LIVE_SECONDS));
+  }
+  return `up after ${ready} s, changed lines live after ${seconds.join(" and ")} s`;
 }
 
 async function says(title: string): Promise<boolean> {
