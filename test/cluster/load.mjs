@@ -4,9 +4,12 @@ import net from "node:net";
 import { setTimeout } from "node:timers";
 
 const { API, KEY = "", MODE = "well", PORT = "9000", SMTP_PORT = "2525" } = process.env;
-/** n.b. a pod that died with its node answers nothing: few sockets, or long patience, would have the client itself stand still. */
-const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000 });
 const PATIENCE_MS = 15_000;
+/**
+ * n.b. a pod that died with its node answers nothing: few sockets, or long patience, would have the client itself stand still.
+ * Only with a timeout of its own does it heed the server's `Keep-Alive: timeout`.
+ */
+const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000, timeout: PATIENCE_MS });
 /** By id: what the client was answered, and how often the mail came. */
 const accepted = new Set();
 const unknown = new Set();
@@ -53,7 +56,10 @@ function send() {
     timeout: PATIENCE_MS,
   });
   request.on("timeout", () => request.destroy(new Error("timeout")));
-  request.on("error", (error) => tally("failed", error.code ?? error.message));
+  request.on("error", (error) => {
+    const connection = request.reusedSocket ? "kept" : "new";
+    tally("failed", `${error.code ?? error.message} on a ${connection} connection`);
+  });
   request.on("response", async (response) => {
     let text = "";
     response.on("error", (error) => tally("failed", error.code));

@@ -9,12 +9,16 @@ import type { HttpConfig } from "./config.ts";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
 
-/** Against clients that send slowly or without end. Idle connections live longer than a load balancer's 60 s. */
+/**
+ * Against clients that send slowly or without end. Idle connections live longer than a load balancer's 60 s; clients that heed
+ * `Keep-Alive: timeout` give them up sooner than a stopping server closes those that no answer could.
+ */
 const LIMITS: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   connectionsCheckingInterval: 1_000,
-  keepAliveTimeout: 65_000,
+  keepAliveTimeout: 4_000,
+  keepAliveTimeoutBuffer: 61_000,
   maxHeaderSize: 16_384,
   // Node would answer in no words.
   requireHostHeader: false,
@@ -78,10 +82,9 @@ export class HttpServer implements Component {
   /** Becomes unready, then takes no more connections, answers what is begun or on the wire, closes. */
   async stop(signal: AbortSignal): Promise<void> {
     if (!this.#server.listening) return;
-    const { leaveMs } = this.#options;
     this.#stopping = true;
-    this.#parting = leaveMs > 0;
-    await sleep(leaveMs, undefined, { signal }).catch(() => undefined);
+    this.#parting = this.#options.leaveMs > 0;
+    await sleep(this.#options.leaveMs, undefined, { signal }).catch(() => undefined);
     this.#parting = false;
     await this.#meetAll();
     this.#parting = true;
