@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import type { Check } from "./check.ts";
-import { expect, forwarded, kubectl, NAMESPACE, secretOf, succeeds, until } from "./kubectl.ts";
-import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
+import { expect, forwarded, kubectl, NAMESPACE, succeeds, until } from "./kubectl.ts";
+import { IDLE, isSent, nodeContainer, runIn, send, sending, startLoad, startPod } from "./load.ts";
 import { scrape } from "./monitoring.ts";
 import { freshNamespace, install, podsOf, RELEASE, runHelm } from "./release.ts";
 
@@ -34,13 +34,8 @@ function helmTest(): string {
 
 /** As the chart's notes print it. */
 async function sendForwarded(): Promise<string> {
-  const headers = {
-    authorization: `Bearer ${secretOf(`${RELEASE}-api-keys`, "key")}`,
-    "content-type": "application/json",
-  };
-  const body = JSON.stringify({ toaddr: "you@example.com", subject: "Cluster", body: "It works." });
   const id = await forwarded(`${RELEASE}-api`, 8080, async (url) => {
-    const answer = await fetch(`${url}/send`, { method: "POST", headers, body });
+    const answer = await fetch(`${url}/send`, sending("you@example.com"));
     expect(answer.status === 202, `the send was answered ${answer.status}`);
     return ((await answer.json()) as { id: string }).id;
   });

@@ -123,14 +123,19 @@ export function askLogger(method: string, path: string, body?: object): Answer {
   return ask(`http://${RELEASE}-logger:9465${path}`, options);
 }
 
-/** Sends one email, and returns the answer. */
-export function send(recipient: string): { status: number; body: { id: string } } {
+/** A request that sends one email. */
+export function sending(recipient: string) {
   const headers = {
     authorization: `Bearer ${secretOf(`${RELEASE}-api-keys`, "key")}`,
     "content-type": "application/json",
   };
   const body = JSON.stringify({ toaddr: recipient, subject: "Cluster", body: "It works." });
-  const answer = ask(`http://${RELEASE}-api:8080/send`, { method: "POST", headers, body });
+  return { method: "POST", headers, body };
+}
+
+/** Sends one email, and returns the answer. */
+export function send(recipient: string): { status: number; body: { id: string } } {
+  const answer = ask(`http://${RELEASE}-api:8080/send`, sending(recipient));
   return answer as { status: number; body: { id: string } };
 }
 
