@@ -1,0 +1,25 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { REASONS } from "@posthorn/contract";
+import { PROBLEMS } from "../services/api/src/problem.ts";
+
+/** Every code in the sources has a heading in docs/errors.md, and the other way round. */
+export function errorCodeFaults(): string[] {
+  const sources = ["packages", "services"].flatMap((root) =>
+    readdirSync(root, { recursive: true, encoding: "utf8" }).map((file) => `${root}/${file}`),
+  );
+  const thrown = sources
+    .filter((file) => /\/src\/.*\.ts$/.test(file) && !file.includes("node_modules"))
+    .flatMap((file) => [
+      ...readFileSync(file, "utf8").matchAll(/(?:Error|Refused|Unknown)\(\s*"([A-Z\d_]+)"/g),
+    ])
+    .map(([, code = ""]) => code);
+  const used = new Set<string>([...thrown, ...Object.keys(PROBLEMS), ...REASONS]);
+  const headings = readFileSync("docs/errors.md", "utf8").matchAll(/^### ([A-Z\d_]+)$/gm);
+  const described = new Set([...headings].map(([, code = ""]) => code));
+  return [
+    ...[...used.difference(described)].map((code) => `docs/errors.md lacks ${code}`),
+    ...[...described.difference(used)].map(
+      (code) => `docs/errors.md describes ${code}, which nothing uses`,
+    ),
+  ];
+}
