@@ -5,8 +5,8 @@ import { join } from "node:path";
 import type { Check } from "./check.ts";
 import { expect, until } from "./kubectl.ts";
 import { askLogger, startLoad, tell } from "./load.ts";
-import { depths, freshNamespace, install, rollback, runHelm, secrets } from "./release.ts";
-import { RELEASE, TO_LOAD, uninstall, VALUES } from "./release.ts";
+import { depths, freshNamespace, install, installFrom, rollback } from "./release.ts";
+import { secrets, TO_LOAD, uninstall } from "./release.ts";
 
 const EACH = 500;
 /** Short, so that what waits comes soon; one rung is long enough to be seen on. */
@@ -30,16 +30,7 @@ let before = "";
 async function fill(): Promise<string> {
   await freshNamespace();
   const previous = git("log", "-1", "--skip=1", "--format=%h", "--", "charts");
-  runHelm(
-    "install",
-    RELEASE,
-    chartOf(previous),
-    "--wait",
-    "--timeout",
-    "15m",
-    ...VALUES,
-    ...SETTINGS,
-  );
+  installFrom(chartOf(previous), ...SETTINGS);
   startLoad();
   // n.b. in this order: what waits would be refused with the others.
   tell(`phase=parked&mode=no&burst=${EACH}`);

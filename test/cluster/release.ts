@@ -7,7 +7,7 @@ export const RELEASE = "posthorn";
 /** Of every installation: the objects of an upgrade are there when it returns. */
 const WAIT = ["--wait", "--timeout", "15m"];
 /** What a cluster asks of every installation, such as a registry or a StorageClass. */
-export const VALUES = process.env["VALUES"] ? ["-f", process.env["VALUES"]] : [];
+const VALUES = process.env["VALUES"] ? ["-f", process.env["VALUES"]] : [];
 
 /** Runs Helm in the namespace. @throws {Error} when it fails */
 export function runHelm(...args: string[]): string {
@@ -19,7 +19,12 @@ export function runHelm(...args: string[]): string {
 
 /** Installs or upgrades the release and waits until all is ready; `args` are Helm's. */
 export function install(...args: string[]): void {
-  runHelm("upgrade", "--install", RELEASE, "charts/posthorn", ...WAIT, ...VALUES, ...args);
+  installFrom("charts/posthorn", ...args);
+}
+
+/** The same from a chart that is elsewhere. */
+export function installFrom(chart: string, ...args: string[]): void {
+  runHelm("upgrade", "--install", RELEASE, chart, ...WAIT, ...VALUES, ...args);
 }
 
 /** Settings that have the pods of these parts replaced. */
