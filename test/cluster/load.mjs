@@ -7,7 +7,7 @@ const { API, KEY = "", MODE = "well", PORT = "9000", SMTP_PORT = "2525" } = proc
 const PATIENCE_MS = 15_000;
 /**
  * n.b. a pod that died with its node answers nothing: few sockets, or long patience, would have the client itself stand still.
- * Only with a timeout of its own does it heed the server's `Keep-Alive: timeout`.
+ * Only with a timeout of its own does it heed the server's `Keep-Alive: timeout`, and then for requests too that set none.
  */
 const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000, timeout: PATIENCE_MS });
 /** By id: what the client was answered, and how often the mail came. */
@@ -49,13 +49,8 @@ function send() {
     body: "x".repeat(500),
   });
   const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
-  const request = http.request(`${API}/send`, {
-    method: "POST",
-    agent,
-    headers,
-    timeout: PATIENCE_MS,
-  });
-  request.on("timeout", () => request.destroy(new Error("timeout")));
+  const request = http.request(`${API}/send`, { method: "POST", agent, headers });
+  request.setTimeout(PATIENCE_MS, () => request.destroy(new Error("timeout")));
   request.on("error", (error) => {
     const connection = request.reusedSocket ? "kept" : "new";
     tally("failed", `${error.code ?? error.message} on a ${connection} connection`);

@@ -17,8 +17,8 @@ const LIMITS: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   connectionsCheckingInterval: 1_000,
-  keepAliveTimeout: 4_000,
-  keepAliveTimeoutBuffer: 61_000,
+  keepAliveTimeout: 10_000,
+  keepAliveTimeoutBuffer: 55_000,
   maxHeaderSize: 16_384,
   // Node would answer in no words.
   requireHostHeader: false,

@@ -232,6 +232,31 @@ describe("pipelining", () => {
   });
 });
 
+describe("an idle connection", () => {
+  it("is kept for longer than clients are told", async () => {
+    const { port } = await start({ keepAliveTimeout: 1_000 });
+    const client = connectRaw(port);
+    client.socket.write(taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 1);
+
+    await sleep(2_500);
+    client.socket.write(taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 2);
+
+    expect(client.received()).toContain("Keep-Alive: timeout=1\r\n");
+  });
+
+  it("is to be given up by clients after ten seconds", async () => {
+    const { port } = await start();
+    const client = connectRaw(port);
+
+    client.socket.write(taking(0));
+    await waitFor(() => statusesIn(client.received()).length === 1);
+
+    expect(client.received()).toContain("Keep-Alive: timeout=10\r\n");
+  });
+});
+
 describe("HttpServer#stop", () => {
   it("finishes begun requests, tells the client to close, and takes no new connection", async () => {
     const { server, port, published } = await start();
