@@ -35,6 +35,7 @@ export const faults: Check[] = [
     run: () => underLoad("cut", () => away("CLUSTER_CUT", "CLUSTER_JOIN")),
   },
   { name: "ha: two of three brokers gone", run: twoGone },
+  { name: "ha: all brokers down, the first one's volume lost", run: firstVolumeLost },
   { name: "ha: every 202 counted", run: countAll },
 ].map((check) => ({ ...check, lacks: lackingNodes }));
 
@@ -51,14 +52,13 @@ async function installHa(): Promise<string> {
   startLoad();
   const places = [0, 1, 2].map((ordinal) => nodeOf(`${RELEASE}-rabbitmq-${ordinal}`));
   expect(new Set(places).size === BROKERS, `the brokers are on ${places.join(", ")}`);
-  const isWhole = () => thin().length === 0;
-  await until("every queue has three members", isWhole, 120);
+  await until("every queue has three members", () => thin("members").length === 0, 120);
   return `on ${places.join(", ")}; every queue with three members`;
 }
 
-/** The queues with fewer members than brokers. */
-function thin(): string[] {
-  const rows = rabbitmqctl("list_queues", "name", "members", "--no-table-headers").split("\n");
+/** The queues with fewer members than brokers, or fewer that are online. */
+function thin(which: "members" | "online"): string[] {
+  const rows = rabbitmqctl("list_queues", "name", which, "--no-table-headers").split("\n");
   return rows.filter((row) => (row.match(/rabbit@/g) ?? []).length < BROKERS);
 }
 
@@ -140,19 +140,31 @@ async function brokersReady(): Promise<void> {
 }
 
 /** What the client saw while two brokers might run nowhere. */
-async function withoutMajority(): Promise<Phase> {
-  const cordoned = nodes();
-  try {
-    for (const node of cordoned) kubectl("cordon", node);
-    const two = [`${RELEASE}-rabbitmq-1`, `${RELEASE}-rabbitmq-2`];
-    kubectl("delete", "pod", ...two, "--force", "--grace-period=0");
+function withoutMajority(): Promise<Phase> {
+  return whileCordoned(async () => {
+    removeAtOnce(1, 2);
     await sleep(10_000);
     tell(`phase=two gone&rate=${RATE}`);
     await sleep(20_000);
     return ended(tell("phase=back"));
+  });
+}
+
+/** Runs something while no node takes a pod. */
+async function whileCordoned<T>(run: (cordoned: string[]) => Promise<T>): Promise<T> {
+  const cordoned = nodes();
+  try {
+    for (const node of cordoned) kubectl("cordon", node);
+    return await run(cordoned);
   } finally {
     for (const node of cordoned) kubectl("uncordon", node);
   }
+}
+
+/** Ends brokers as a power cut would. */
+function removeAtOnce(...ordinals: number[]): void {
+  const pods = ordinals.map((ordinal) => `${RELEASE}-rabbitmq-${ordinal}`);
+  kubectl("delete", "pod", ...pods, "--force", "--grace-period=0");
 }
 
 /** No majority, so no 202; and work again as soon as there is one. */
@@ -173,6 +185,27 @@ async function twoGone(): Promise<string> {
   expect(gone.accepted === 0, `${gone.accepted} accepted without a majority`);
   expect(gone.refused > 0, `nothing was refused: ${describe(gone)}`);
   return `without a majority ${describe(gone)}; a second broker ready after ${back} s, accepting ${accepting} s later`;
+}
+
+/** The first comes back empty, and long before the others: it is to wait for their cluster, with the mail that is in it. */
+async function firstVolumeLost(): Promise<string> {
+  const waiting = tell("phase=first volume lost&mode=busy&burst=200").accepted;
+  await until("the backlog is accepted", () => tell("").accepted === waiting + 200, 60);
+  const others = [1, 2].map((ordinal) => nodeOf(`${RELEASE}-rabbitmq-${ordinal}`));
+  await whileCordoned(async (cordoned) => {
+    removeAtOnce(0, 1, 2);
+    kubectl("delete", "pvc", `data-${RELEASE}-rabbitmq-0`, "--wait");
+    for (const node of cordoned.filter((each) => !others.includes(each))) kubectl("uncordon", node);
+    await sleep(60_000);
+  });
+  const ready = await until("all brokers are ready", isWhole, 180);
+  expect(send("load@example.com").status === 202, "a send was not accepted");
+  tell("mode=well");
+  return `three brokers and every member of every queue ${ready} s after the others could start`;
+}
+
+function isWhole(): boolean {
+  return readyReplicas("statefulset", "rabbitmq") === BROKERS && thin("online").length === 0;
 }
 
 async function countAll(): Promise<string> {

@@ -2,6 +2,11 @@
 # Runs before the broker, in its image: lays out in memory what the broker must own, or reads from files only.
 set -euo pipefail
 umask 077
+# As the first process of a container it would be sent no signal that it does not trap.
+trap 'exit 1' TERM
+
+# Of those that are open between nodes, for their tools.
+WITHOUT_DATA_PORT=35682
 
 fail() {
   echo "prepare: $1" >&2
@@ -30,24 +35,37 @@ write_setting() {
 
 open() { timeout 2 bash -c ": <'/dev/tcp/$1/$2'" 2>/dev/null; }
 
-# Node 0 without data founds a cluster, unless the others serve one: then it has lost its volume, and joins them as any other
-# node does by itself. The others begin to serve only after there was a node 0.
+# The other nodes' hosts.
+others() {
+  local ordinal own=${RABBITMQ_NODENAME#*@}
+  for ((ordinal = 0; ordinal < REPLICAS; ordinal++)); do
+    [[ ${POD_NAME##*-} == "$ordinal" ]] || echo "${POD_NAME%-*}-$ordinal.${own#*.}"
+  done
+}
+
+# A node without data must not guess whether there is a cluster: of two, one would be lost. It joins one that serves. Node 0 founds one
+# when all others say that they have no data either; they say it on a port, until there is a node 0 to join.
 write_seed() {
-  local host=${RABBITMQ_NODENAME#*@} deadline=$((SECONDS + 20)) ordinal peer waiting
-  [[ $POD_NAME == *-0 && ! -e "/data/$RABBITMQ_NODENAME" ]] || return 0
-  while ((SECONDS < deadline)); do
-    waiting=0
-    for ((ordinal = 1; ordinal < REPLICAS; ordinal++)); do
-      peer=${POD_NAME%-0}-$ordinal.${host#*.}
-      if open "$peer" "$AMQP_PORT"; then
-        echo "prepare: no data here, and $peer serves a cluster: joining it" >&2
-        echo "cluster_formation.k8s.seed_node = rabbit@$peer"
+  local hosts host looks awaited
+  [[ ! -e "/data/$RABBITMQ_NODENAME" ]] || return 0
+  mapfile -t hosts < <(others)
+  epmd -port "$WITHOUT_DATA_PORT" >/dev/null 2>&1 &
+  for ((looks = 0; ; looks++)); do
+    awaited=()
+    for host in "${hosts[@]}"; do
+      if open "$host" "$AMQP_PORT"; then
+        echo "prepare: no data here, and $host serves a cluster: joining it" >&2
+        echo "cluster_formation.k8s.seed_node = rabbit@$host"
         return
       fi
-      # It runs, and a NetworkPolicy lets us through, which can take a moment in a new pod.
-      open "$peer" 4369 || waiting=1
+      open "$host" "$WITHOUT_DATA_PORT" || awaited+=("${host%%.*}")
     done
-    ((waiting)) || break
+    if [[ $POD_NAME != *-0 ]]; then
+      if open "${hosts[0]}" 4369; then return; fi
+      awaited=("${hosts[0]%%.*}")
+    fi
+    ((${#awaited[@]})) || return 0
+    ((looks % 10)) || echo "prepare: no data here: waiting for ${awaited[*]}" >&2
     sleep 1
   done
 }
