@@ -72,7 +72,7 @@ export async function startSink({
     onData(stream, session, done) {
       const take = async () => {
         const raw = await text(stream);
-        await sleep(delayMs);
+        await sleep(delayMs, undefined, { ref: false });
         for (const { address } of session.envelope.rcptTo)
           taken.push({ to: address, raw, messageId: idIn(raw) });
         return `2.0.0 taken as ${taken.length}`;
