@@ -6,6 +6,8 @@ import { rabbitmqctl, RELEASE } from "./release.ts";
 /** Has Node.js; the logger's own does. */
 const IMAGE = process.env["LOAD_IMAGE"] ?? "posthorn-logger:0.1.0";
 const NODE = "/nodejs/bin/node";
+/** Emails a second, where the load is to be steady. */
+export const RATE = process.env["RATE"] ?? "100";
 
 /** What happened while the load had one task. */
 export interface Phase {
@@ -114,6 +116,27 @@ export function runIn(pod: string, script: string): string {
 export function tell(query: string): Sum {
   const script = `console.log(await (await fetch("http://127.0.0.1:9000/?${query}")).text())`;
   return JSON.parse(runIn("load", script)) as Sum;
+}
+
+/** Begins the next phase of the load, and returns the one before. */
+export function endPhase(next: string): Phase {
+  const phase = tell(`phase=${next}`).phases.at(-2);
+  if (!phase) throw new Error("the load has no phase");
+  return phase;
+}
+
+/** What the client saw in a phase, in words. */
+export function describe({
+  accepted,
+  refused,
+  unknown,
+  failed,
+  longestGap,
+  errors,
+}: Phase): string {
+  const why = Object.entries(errors).map(([code, count]) => `${code} ${count}`);
+  const seen = `${accepted} accepted, ${refused} refused, ${unknown} unknown, ${failed} failed`;
+  return `${seen}${why.length > 0 ? ` (${why.join(", ")})` : ""}; ${(longestGap / 1_000).toFixed(1)} s at most without a 202`;
 }
 
 /** Asks the logger's internal port, with its token. */
