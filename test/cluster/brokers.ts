@@ -1,13 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, kubectl, nodeOf, nodes, until } from "./kubectl.ts";
-import { describe, endPhase, RATE, send, tell } from "./load.ts";
+import { acceptingAgain, describe, endPhase, RATE, send, tell } from "./load.ts";
 import type { Phase } from "./load.ts";
 import { rabbitmqctl, readyReplicas, RELEASE } from "./release.ts";
 
 /** How many there are in `ha.yaml`. */
 export const BROKERS = 3;
-/** Until something is accepted again after the loss of a node. */
-export const AGAIN_SECONDS = 30;
 
 /** The queues with fewer members than brokers, or fewer that are online. */
 export function thin(which: "members" | "online"): string[] {
@@ -17,11 +15,7 @@ export function thin(which: "members" | "online"): string[] {
 
 /** Waits until all brokers are. @throws {Error} after five minutes */
 export async function brokersReady(): Promise<void> {
-  await until(
-    "all brokers are ready",
-    () => readyReplicas("statefulset", "rabbitmq") === BROKERS,
-    300,
-  );
+  await until("all brokers are ready", allReady, 300);
 }
 
 /** What the client saw while two brokers might run nowhere. */
@@ -60,11 +54,7 @@ export async function twoGone(): Promise<string> {
     () => readyReplicas("statefulset", "rabbitmq") > 1,
     300,
   );
-  const accepting = await until(
-    "a send is accepted",
-    () => send("load@example.com").status === 202,
-    AGAIN_SECONDS,
-  );
+  const accepting = await acceptingAgain("load@example.com");
   await brokersReady();
   tell("phase=rest&rate=0");
   expect(gone.accepted === 0, `${gone.accepted} accepted without a majority`);
@@ -83,12 +73,13 @@ export async function firstVolumeLost(): Promise<string> {
     for (const node of cordoned.filter((each) => !others.includes(each))) kubectl("uncordon", node);
     await sleep(60_000);
   });
-  const ready = await until("all brokers are ready", isWhole, 180);
+  const isWhole = () => allReady() && thin("online").length === 0;
+  const ready = await until("every broker and member of a queue is there", isWhole, 180);
   expect(send("load@example.com").status === 202, "a send was not accepted");
   tell("mode=well");
   return `three brokers and every member of every queue ${ready} s after the others could start`;
 }
 
-function isWhole(): boolean {
-  return readyReplicas("statefulset", "rabbitmq") === BROKERS && thin("online").length === 0;
+function allReady(): boolean {
+  return readyReplicas("statefulset", "rabbitmq") === BROKERS;
 }

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AGAIN_SECONDS, BROKERS, brokersReady, firstVolumeLost, thin, twoGone } from "./brokers.ts";
+import { BROKERS, brokersReady, firstVolumeLost, thin, twoGone } from "./brokers.ts";
 import type { Check } from "./check.ts";
 import { expect, kubectl, nodeOf, nodes, restarts, until } from "./kubectl.ts";
 import {
+  AGAIN_SECONDS,
   askLogger,
   describe,
   endPhase,

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { apply, kubectl, nodeOf, nodes, secretOf } from "./kubectl.ts";
+import { apply, kubectl, nodeOf, nodes, secretOf, until } from "./kubectl.ts";
 import { rabbitmqctl, RELEASE } from "./release.ts";
 
 /** Has Node.js; the logger's own does. */
@@ -8,6 +8,8 @@ const IMAGE = process.env["LOAD_IMAGE"] ?? "posthorn-logger:0.1.0";
 const NODE = "/nodejs/bin/node";
 /** Emails a second, where the load is to be steady. */
 export const RATE = process.env["RATE"] ?? "100";
+/** How long things may take to go on after what was away is back. */
+export const AGAIN_SECONDS = 30;
 
 /** What happened while the load had one task. */
 export interface Phase {
@@ -160,6 +162,11 @@ export function sending(recipient: string) {
 export function send(recipient: string): { status: number; body: { id: string } } {
   const answer = ask(`http://${RELEASE}-api:8080/send`, sending(recipient));
   return answer as { status: number; body: { id: string } };
+}
+
+/** Waits until a send is accepted again, and returns after how many seconds. @throws {Error} when it is not in time */
+export function acceptingAgain(recipient: string): Promise<number> {
+  return until("a send is accepted", () => send(recipient).status === 202, AGAIN_SECONDS);
 }
 
 /** Whether the record has an email as sent. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
 import { expect, kubectl, nodeOf, restarts, succeeds, until } from "./kubectl.ts";
-import { IDLE, isSent, nodeContainer, runIn, send, startLoad, startPod } from "./load.ts";
+import { acceptingAgain, AGAIN_SECONDS, IDLE, isSent, nodeContainer } from "./load.ts";
+import { runIn, send, startLoad, startPod } from "./load.ts";
 import { freshNamespace, install, RELEASE, rolled } from "./release.ts";
 
 const SECONDS = Number(process.env["OUTAGE_SECONDS"] ?? 300);
-const AGAIN_SECONDS = 30;
 
 /** What is away for five minutes restarts nothing, and holds no rollout up. */
 export const outages: Check[] = [
@@ -39,11 +39,7 @@ async function brokerAway(): Promise<string> {
   expect(status === 503, `a send without a broker was answered ${status}`);
   scale("statefulset", "rabbitmq", 1);
   kubectl("wait", "--for=condition=Ready", `pod/${RELEASE}-rabbitmq-0`, "--timeout=120s");
-  const seconds = await until(
-    "a send is accepted",
-    () => send("you@example.com").status === 202,
-    AGAIN_SECONDS,
-  );
+  const seconds = await acceptingAgain("you@example.com");
   return `503 meanwhile, accepting ${seconds} s after it was ready`;
 }
 

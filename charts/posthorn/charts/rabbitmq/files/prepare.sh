@@ -46,26 +46,24 @@ others() {
 # A node without data must not guess whether there is a cluster: of two, one would be lost. It joins one that serves. Node 0 founds one
 # when all others say that they have no data either; they say it on a port, until there is a node 0 to join.
 write_seed() {
-  local hosts host looks awaited
+  local hosts awaited port=$WITHOUT_DATA_PORT looks host closed
   [[ ! -e "/data/$RABBITMQ_NODENAME" ]] || return 0
   mapfile -t hosts < <(others)
+  awaited=("${hosts[@]}")
+  [[ $POD_NAME == *-0 ]] || { awaited=("${hosts[0]}") port=4369; }
   epmd -port "$WITHOUT_DATA_PORT" >/dev/null 2>&1 &
   for ((looks = 0; ; looks++)); do
-    awaited=()
     for host in "${hosts[@]}"; do
       if open "$host" "$AMQP_PORT"; then
         echo "prepare: no data here, and $host serves a cluster: joining it" >&2
         echo "cluster_formation.k8s.seed_node = rabbit@$host"
         return
       fi
-      open "$host" "$WITHOUT_DATA_PORT" || awaited+=("${host%%.*}")
     done
-    if [[ $POD_NAME != *-0 ]]; then
-      if open "${hosts[0]}" 4369; then return; fi
-      awaited=("${hosts[0]%%.*}")
-    fi
-    ((${#awaited[@]})) || return 0
-    ((looks % 10)) || echo "prepare: no data here: waiting for ${awaited[*]}" >&2
+    closed=()
+    for host in "${awaited[@]}"; do open "$host" "$port" || closed+=("${host%%.*}"); done
+    ((${#closed[@]})) || return 0
+    ((looks % 10)) || echo "prepare: no data here: waiting for ${closed[*]}" >&2
     sleep 1
   done
 }
