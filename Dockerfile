@@ -45,8 +45,8 @@ ARG SERVICE
 ARG VERSION=dev
 ARG REVISION=unknown
 ARG SOURCE=unknown
-LABEL org.opencontainers.image.title="posthorn-$SERVICE" \
-      org.opencontainers.image.description="Posthorn's $SERVICE: transactional email you can trust" \
+LABEL org.opencontainers.image.title="wellsent-$SERVICE" \
+      org.opencontainers.image.description="Wellsent's $SERVICE: transactional email you can trust" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.source="$SOURCE" \
@@ -72,6 +72,6 @@ FROM runtime AS emailer
 FROM runtime AS logger
 EXPOSE 9465
 # A volume mounted here belongs to the service from its first use.
-COPY --from=bundle --chown=65532:65532 /audit /var/lib/posthorn
+COPY --from=bundle --chown=65532:65532 /audit /var/lib/wellsent
 
 FROM $SERVICE

@@ -30,7 +30,7 @@ target "image" {
     REVISION = REVISION
     SOURCE   = SOURCE
   }
-  tags = ["${REGISTRY}posthorn-${service}:${VERSION}"]
+  tags = ["${REGISTRY}wellsent-${service}:${VERSION}"]
 }
 
 group "release" {

@@ -5,11 +5,11 @@ import tseslint from "typescript-eslint";
 
 /** Who may import whom; the table with its reasons is in docs/architecture.md. */
 const otherService = {
-  group: ["@posthorn/api*", "@posthorn/emailer*", "@posthorn/logger*", "**/services/*"],
+  group: ["@wellsent/api*", "@wellsent/emailer*", "@wellsent/logger*", "**/services/*"],
   message: "Services never import each other.",
 };
 const deep = {
-  group: ["@posthorn/*/*", "**/packages/*"],
+  group: ["@wellsent/*/*", "**/packages/*"],
   message: "Packages are entered through their index.ts.",
 };
 const forbid = (...names) => ({
@@ -26,7 +26,7 @@ const MAIL = ["nodemailer", "nodemailer/*"];
 const LOG = ["winston", "winston-*"];
 
 export default defineConfig(
-  { ignores: ["node_modules/", ".posthorn/", "coverage/"] },
+  { ignores: ["node_modules/", ".wellsent/", "coverage/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
@@ -52,19 +52,19 @@ export default defineConfig(
   },
   {
     files: ["packages/contract/src/**/*.ts"],
-    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL, ...LOG, "prom-client")),
+    rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL, ...LOG, "prom-client")),
   },
   {
     files: ["packages/chassis/src/**/*.ts"],
-    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL, ...LOG)),
+    rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
     files: ["packages/chassis/src/amqp/*.ts"],
-    rules: imports(forbid("@posthorn/*", ...WEB, ...MAIL, ...LOG)),
+    rules: imports(forbid("@wellsent/*", ...WEB, ...MAIL, ...LOG)),
   },
   {
     files: ["packages/chassis/src/logger.ts"],
-    rules: imports(forbid("@posthorn/*", ...BROKER, ...WEB, ...MAIL)),
+    rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL)),
   },
   { files: ["services/api/src/**/*.ts"], rules: imports(forbid(...BROKER, ...MAIL, ...LOG)) },
   {

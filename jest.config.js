@@ -4,7 +4,7 @@ const base = {
   transform: {
     "\\.ts$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2024" } }],
   },
-  modulePathIgnorePatterns: ["<rootDir>/.posthorn/"],
+  modulePathIgnorePatterns: ["<rootDir>/.wellsent/"],
 };
 const withBroker = {
   ...base,

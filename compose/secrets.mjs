@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 
-const POSTHORN = 65532;
+const WELLSENT = 65532;
 const RABBITMQ = 999;
 const MAILDEV = 1000;
 const GRAFANA = 472;
@@ -10,15 +10,15 @@ const GRAFANA = 472;
 const password = randomBytes(24).toString("hex");
 // n.b. the broker takes its user from here when its volume is empty, and never again: the two go together, this one last.
 if (!existsSync("/secrets/rabbitmq.conf")) {
-  write("internal-token", POSTHORN, randomBytes(32).toString("hex"));
+  write("internal-token", WELLSENT, randomBytes(32).toString("hex"));
   write("grafana-password", GRAFANA, randomBytes(16).toString("hex"));
-  write("amqp-url", POSTHORN, `amqp://posthorn:${password}@rabbitmq`);
-  write("rabbitmq.conf", RABBITMQ, `default_user = posthorn\ndefault_pass = ${password}\n`);
+  write("amqp-url", WELLSENT, `amqp://wellsent:${password}@rabbitmq`);
+  write("rabbitmq.conf", RABBITMQ, `default_user = wellsent\ndefault_pass = ${password}\n`);
 }
-write("smtp-urls", POSTHORN, readFileSync("/given/smtp-urls", "utf8"));
-write("api-keys", POSTHORN, readFileSync("/given/api-keys", "utf8"));
+write("smtp-urls", WELLSENT, readFileSync("/given/smtp-urls", "utf8"));
+write("api-keys", WELLSENT, readFileSync("/given/api-keys", "utf8"));
 handOver("/inbox", MAILDEV);
-if (!process.env.AUDIT_DIR || madeByDocker("/audit")) handOver("/audit", POSTHORN);
+if (!process.env.AUDIT_DIR || madeByDocker("/audit")) handOver("/audit", WELLSENT);
 
 /** A file that one user may read, whole or not at all. */
 function write(name, user, content) {

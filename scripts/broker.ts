@@ -39,10 +39,10 @@ async function installThroughApt(dir: string, say: Say): Promise<string | undefi
 
 /** While policy-rc.d answers 101, "not allowed", no package can start a service (invoke-rc.d(8)). */
 const APT = `
-policy=/usr/sbin/policy-rc.d kept=/usr/sbin/policy-rc.d.kept-by-posthorn
+policy=/usr/sbin/policy-rc.d kept=/usr/sbin/policy-rc.d.kept-by-wellsent
 trap 'rm -f $policy; [ ! -e $kept ] || mv $kept $policy' EXIT; trap 'exit 1' HUP INT TERM
-[ ! -e $policy ] || grep -qs posthorn $policy || mv $policy $kept
-printf '#!/bin/sh\\n# posthorn installs rabbitmq-server\\nexit 101\\n' >$policy && chmod 755 $policy
+[ ! -e $policy ] || grep -qs wellsent $policy || mv $policy $kept
+printf '#!/bin/sh\\n# wellsent installs rabbitmq-server\\nexit 101\\n' >$policy && chmod 755 $policy
 units=rabbitmq-server.service; command -v epmd || units="$units epmd.service epmd.socket"
 install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends rabbitmq-server; }
 install || { apt-get update && install; } || exit 1
@@ -54,7 +54,7 @@ function privateNode(programs: string, dir: string, port: number): Program {
   // Read by rabbitmq-server, which by the last line becomes the Erlang VM, and by rabbitmqctl.
   const settings = `
 export HOME='${dir}' SYS_PREFIX='${dir}' ERL_EPMD_ADDRESS=${HOST} ERL_EPMD_PORT=${epmdPort}
-NODENAME=posthorn@localhost NODE_IP_ADDRESS=${HOST} NODE_PORT=${port} LOGS=-
+NODENAME=wellsent@localhost NODE_IP_ADDRESS=${HOST} NODE_PORT=${port} LOGS=-
 SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
 RUNNING_UNDER_SYSTEMD=true
 `;
@@ -73,8 +73,8 @@ export function container(dir: string, port: number): Program {
   mkdirSync(data, { recursive: true });
   const user = `--user=${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`; // May delete the data.
   const places = [`--volume=${data}:/var/lib/rabbitmq`, `--publish=${HOST}:${port}:5672`];
-  const name = `posthorn-${port}`;
-  const run = ["docker", "run", "--rm", `--name=${name}`, "--hostname=posthorn", user, ...places];
+  const name = `wellsent-${port}`;
+  const run = ["docker", "run", "--rm", `--name=${name}`, "--hostname=wellsent", user, ...places];
   const afterwards = `docker rm --force ${name}`;
   return { argv: leashed([...run, IMAGE], "TERM"), log: join(dir, "rabbitmq.log"), afterwards };
 }

@@ -10,7 +10,7 @@ import {
   QUERY_TYPE,
   querySchema,
   topology,
-} from "@posthorn/contract";
+} from "@wellsent/contract";
 import * as z from "zod";
 
 const FIXTURES = "packages/contract/fixtures";

@@ -1,4 +1,4 @@
-import { createAmqpMetrics, createRegistry } from "@posthorn/chassis";
+import { createAmqpMetrics, createRegistry } from "@wellsent/chassis";
 import type { Registry } from "prom-client";
 import { createApiMetrics } from "../services/api/src/metrics.ts";
 import { createEmailerMetrics } from "../services/emailer/src/metrics.ts";
@@ -28,7 +28,7 @@ Every service serves them on its metrics port, \`GET /metrics\`, with Node.js' o
 
 ${metricTable(common)}
 
-${sections.map((section) => section.replace(/^\| `posthorn_build_info.*\n?/m, "")).join("\n\n")}
+${sections.map((section) => section.replace(/^\| `wellsent_build_info.*\n?/m, "")).join("\n\n")}
 `;
 }
 
@@ -41,7 +41,7 @@ interface Described {
 
 function metricTable(registry: Registry): string {
   const ours = (registry.getMetricsAsArray() as unknown as Described[]).filter(({ name }) =>
-    name.startsWith("posthorn_"),
+    name.startsWith("wellsent_"),
   );
   const rows = ours.map(
     ({ name, help, type, labelNames = [] }) =>

@@ -14,7 +14,7 @@ const pages: Record<string, () => string> = {
   "docs/metrics.md": () => metrics(GENERATED),
   "docs/messages.md": () => messages(GENERATED),
   ...Object.fromEntries(
-    ["charts/posthorn", "charts/posthorn/charts/service", "charts/posthorn/charts/rabbitmq"].map(
+    ["charts/wellsent", "charts/wellsent/charts/service", "charts/wellsent/charts/rabbitmq"].map(
       (chart) => [`${chart}/README.md`, () => readmeWithValues(chart)],
     ),
   ),

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { REASONS } from "@posthorn/contract";
+import { REASONS } from "@wellsent/contract";
 import { PROBLEMS } from "../services/api/src/problem.ts";
 
 /** Every code in the sources has a heading in docs/errors.md, and the other way round. */

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 const bringsNode = ["linux-x64", "linux-arm64"].includes(`${process.platform}-${process.arch}`);
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (!bringsNode && (major < 24 || (major === 24 && minor < 16)))
-  fail(`Posthorn needs Node 24.16 or newer on this system; this is Node ${process.versions.node}.`);
+  fail(`Wellsent needs Node 24.16 or newer on this system; this is Node ${process.versions.node}.`);
 if (!isInstalled()) {
   console.log("Installing dependencies (npm ci); this takes about half a minute");
   const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { encoding: "utf8" });

@@ -12,7 +12,7 @@ import { findBroker } from "./broker.ts";
 import { NODE_FLAGS } from "./node-flags.ts";
 import { endPart, leashed, startPart, type Program } from "./part.ts";
 
-const HOME = join(import.meta.dirname, "../.posthorn");
+const HOME = join(import.meta.dirname, "../.wellsent");
 const RUN_FILE = join(HOME, "run.json");
 /** What opens the internal port, unless the environment names another. */
 const TOKEN_FILE = join(HOME, "internal-token");
@@ -30,7 +30,7 @@ const GRACE_MS = 4_700;
 const DRAIN_MS = 4_500;
 const RESTART_MS = 1_000;
 
-const say = (text: string): void => console.log(`posthorn  ${text}`);
+const say = (text: string): void => console.log(`wellsent  ${text}`);
 const portOf = (url: string): string => new URL(url).port;
 const running = new Map<string, ChildProcess>();
 let places: object | undefined;
@@ -100,7 +100,7 @@ async function startInbox({ smtp, inbox }: Places): Promise<void> {
 async function startServices(at: Places): Promise<void> {
   say("Starting api, emailer and logger");
   const shared = {
-    MAIL_FROM: "Posthorn <posthorn@localhost.localdomain>",
+    MAIL_FROM: "Wellsent <wellsent@localhost.localdomain>",
     ...process.env,
     ...(!process.env["API_KEYS_FILE"] && { API_ANONYMOUS: "true" }),
     AMQP_URL: at.amqp,
@@ -170,14 +170,14 @@ function makeToken(): string {
   return TOKEN_FILE;
 }
 
-/** Makes .posthorn/ ours alone: SQLite's lock on a file goes with the process, however that ends. */
+/** Makes .wellsent/ ours alone: SQLite's lock on a file goes with the process, however that ends. */
 function takeHome(): DatabaseSync {
   mkdirSync(HOME, { recursive: true });
   const lock = new DatabaseSync(join(HOME, "lock"));
   try {
     lock.exec("BEGIN EXCLUSIVE");
   } catch {
-    console.error(`Posthorn runs here already; ${RUN_FILE} says where.`);
+    console.error(`Wellsent runs here already; ${RUN_FILE} says where.`);
     process.exit(1);
   }
   const old = process.argv.includes("--fresh") ? readdirSync(HOME) : ["run.json"];

@@ -14,7 +14,7 @@ const CHECKS = {
 };
 /** On the second broker only what depends on the broker: the others would take as long again. */
 const HEAVY = "e2e/(audit-disk|first-light|kill|relay-outage|start)";
-const reports = mkdtempSync(join(tmpdir(), "posthorn-test-"));
+const reports = mkdtempSync(join(tmpdir(), "wellsent-test-"));
 const sum = { passed: 0, failed: 0 };
 
 for (const [name, command] of Object.entries(CHECKS)) await step(name, command);

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { connect } from "amqplib";
-import { EMAILS_EXCHANGE, topology } from "@posthorn/contract";
-import { declare } from "@posthorn/chassis";
+import { EMAILS_EXCHANGE, topology } from "@wellsent/contract";
+import { declare } from "@wellsent/chassis";
 import { startBroker } from "../support/broker-process.ts";
 
 /**
@@ -25,7 +25,7 @@ const WINDOW = 200;
 /** Accepted emails lie in `emailer` and in `logger`. */
 const QUEUES = 2;
 
-const dir = mkdtempSync(join(tmpdir(), "posthorn-bench-"));
+const dir = mkdtempSync(join(tmpdir(), "wellsent-bench-"));
 const broker = await startBroker({ dir, inDocker: values.docker });
 const connection = await connect(broker.url);
 const channel = await connection.createConfirmChannel();

@@ -15,23 +15,23 @@ const IDLE_MS = 60_000;
 const READY_MAX_MS = 60_000;
 const HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
 /** Of the container's own, for the logger. */
-const VOLUME = "--volume=/var/lib/posthorn";
+const VOLUME = "--volume=/var/lib/wellsent";
 const ENV = [
   // The user of the broker's image, who may log in from anywhere.
   "AMQP_URL=amqp://guest:guest@rabbitmq",
   "API_ANONYMOUS=true",
-  "MAIL_FROM=posthorn@example.com",
+  "MAIL_FROM=wellsent@example.com",
   // Nothing is sent, so nothing need listen there.
   "SMTP_URLS=smtp://relay.invalid",
-  "AUDIT_DIR=/var/lib/posthorn",
+  "AUDIT_DIR=/var/lib/wellsent",
 ].flatMap((variable) => ["-e", variable]);
 
-const network = `posthorn-bench-${randomUUID().slice(0, 8)}`;
+const network = `wellsent-bench-${randomUUID().slice(0, 8)}`;
 docker("network", "create", network);
 try {
   run("rabbitmq", "-u", "999:999", "rabbitmq:4.3-management");
   console.log("image             size          over base     ready after   RSS, idle");
-  for (const name of ["api", "emailer", "logger"]) await measure(`posthorn-${name}`);
+  for (const name of ["api", "emailer", "logger"]) await measure(`wellsent-${name}`);
 } finally {
   const containers = docker("ps", "-aq", "--filter", `network=${network}`);
   if (containers) docker("rm", "-fv", ...containers.split("\n"));

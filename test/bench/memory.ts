@@ -9,7 +9,7 @@ const LAST = Number(process.argv[2] ?? 100_000);
 const FIRST = LAST / 10;
 const NAMES: readonly Name[] = ["api", "emailer", "logger"];
 
-const dir = mkdtempSync(join(tmpdir(), "posthorn-bench-"));
+const dir = mkdtempSync(join(tmpdir(), "wellsent-bench-"));
 const broker = await startBroker({ dir });
 const system = await startSystem({ amqp: broker.url });
 await allReady(system);
@@ -28,7 +28,7 @@ async function after(on: System, total: number, count: number): Promise<Record<N
   const began = Date.now();
   await sendMany(on, count, 32);
   const seconds = (Date.now() - began) / 1_000;
-  while ((await on.services.logger.metric("posthorn_audit_lines_total")) < 2 * total) {
+  while ((await on.services.logger.metric("wellsent_audit_lines_total")) < 2 * total) {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   console.log(

@@ -26,7 +26,7 @@ const FIRST_WITHIN_MS = 10_000;
 /** As it is by default: an attempt that is consumed would show. */
 const env = { RETRY_LADDER: "10s,1m,10m,1h" };
 
-const dir = mkdtempSync(join(tmpdir(), "posthorn-bench-"));
+const dir = mkdtempSync(join(tmpdir(), "wellsent-bench-"));
 const broker = await startBroker({ dir, inDocker: values.docker });
 const { system, end } = await (values.trouble === "password" ? refusedPassword() : away());
 const began = Date.now();
@@ -81,7 +81,7 @@ async function refusedPassword(): Promise<Trouble> {
   const file = join(dir, "password");
   writeFileSync(file, "wrong\n");
   const sink = await startSink({ password: "right" });
-  const SMTP_URLS = `smtp://posthorn@127.0.0.1:${sink.port}?passwordFile=${file}`;
+  const SMTP_URLS = `smtp://wellsent@127.0.0.1:${sink.port}?passwordFile=${file}`;
   const system = await startSystem({ amqp: broker.url, env: { ...env, SMTP_URLS } });
   await allReady(system);
   const end = () => {

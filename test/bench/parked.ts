@@ -28,7 +28,7 @@ const ALL = 2 * COUNT;
 const KILLS = Number(values.kills);
 const NOTHING = { filter: { reason: "CRASHED" } };
 
-const dir = mkdtempSync(join(tmpdir(), "posthorn-bench-"));
+const dir = mkdtempSync(join(tmpdir(), "wellsent-bench-"));
 let broker = await startBroker({ dir, inDocker: values.docker });
 let refusal: "rcpt" | "mail" | undefined = "rcpt";
 const system = await startSystem({

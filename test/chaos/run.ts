@@ -26,7 +26,7 @@ const QUIET_MS = 4_000;
 
 const options = readOptions(process.argv.slice(2));
 const { emails, rate, seed, seconds, sabotage } = options;
-const directory = mkdtempSync(join(tmpdir(), "posthorn-chaos-"));
+const directory = mkdtempSync(join(tmpdir(), "wellsent-chaos-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 const root = sabotage ? join(directory, "sources") : process.cwd();

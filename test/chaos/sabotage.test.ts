@@ -9,7 +9,7 @@ import { breakCopy, copySources, judgeSabotage, SABOTAGES, type Sabotage } from 
 let directory: string;
 
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "posthorn-sabotage-"));
+  directory = mkdtempSync(join(tmpdir(), "wellsent-sabotage-"));
   copySources(process.cwd(), directory);
 });
 

@@ -112,10 +112,10 @@ function linkModules(root: string, directory: string): void {
     const modules = join(root, where, "node_modules");
     if (!existsSync(modules)) continue;
     mkdirSync(join(directory, where, "node_modules"), { recursive: true });
-    for (const name of readdirSync(modules).filter((each) => each !== "@posthorn"))
+    for (const name of readdirSync(modules).filter((each) => each !== "@wellsent"))
       symlinkSync(join(modules, name), join(directory, where, "node_modules", name));
   }
-  mkdirSync(join(directory, "node_modules/@posthorn"));
+  mkdirSync(join(directory, "node_modules/@wellsent"));
   for (const name of readdirSync(join(root, "packages")))
-    symlinkSync(join(directory, "packages", name), join(directory, "node_modules/@posthorn", name));
+    symlinkSync(join(directory, "packages", name), join(directory, "node_modules/@wellsent", name));
 }

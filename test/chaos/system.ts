@@ -79,7 +79,7 @@ export class ChaosSystem {
     for (const name of EMAILERS)
       await this.#startService(name, {
         SMTP_URLS: relayUrl,
-        MAIL_FROM: "Posthorn <post@horn.example>",
+        MAIL_FROM: "Wellsent <post@horn.example>",
         EHLO_NAME: name,
         PREFETCH: "200",
         RETRY_LADDER: LADDER,

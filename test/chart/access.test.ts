@@ -9,11 +9,11 @@ interface Rule {
 
 const SCRAPER = {
   namespaceSelector: {},
-  podSelector: { matchLabels: { "posthorn.io/scrape": "true" } },
+  podSelector: { matchLabels: { "wellsent.io/scrape": "true" } },
 };
 const OPERATOR = {
   podSelector: {
-    matchLabels: { "app.kubernetes.io/instance": "rel", "posthorn.io/operator": "true" },
+    matchLabels: { "app.kubernetes.io/instance": "rel", "wellsent.io/operator": "true" },
   },
 };
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { renderLive, type KubeObject } from "../support/helm.ts";
 import { startKubeApi } from "../support/kube-api.ts";
 
-const CHARTS = "charts/posthorn/charts";
+const CHARTS = "charts/wellsent/charts";
 const VOLUME = "persistentvolumeclaims/data-r-rabbitmq-0";
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -35,7 +35,7 @@ const secretIn = (objects: readonly KubeObject[]) =>
   objects.find(({ kind }) => kind === "Secret") as KubeObject & { data?: Record<string, string> };
 
 describe("the broker's chart over a release that is there", () => {
-  const known = { username: "posthorn", password: "first", "erlang-cookie": "c".repeat(48) };
+  const known = { username: "wellsent", password: "first", "erlang-cookie": "c".repeat(48) };
 
   it("keeps password and cookie", async () => {
     const live = {
@@ -48,7 +48,7 @@ describe("the broker's chart over a release that is there", () => {
     expect(error).toBe("");
     expect(secretIn(objects).stringData).toMatchObject({
       ...known,
-      uri: "amqp://posthorn:first@r-rabbitmq.ns:5672/",
+      uri: "amqp://wellsent:first@r-rabbitmq.ns:5672/",
     });
   });
 

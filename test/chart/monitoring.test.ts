@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { alerts, dashboards } from "../support/monitoring.ts";
 
 const read = (file: string) => readFileSync(file, "utf8");
-const named = (text: string) => new Set(text.match(/\bposthorn_[a-z_]+/g) ?? []);
+const named = (text: string) => new Set(text.match(/\bwellsent_[a-z_]+/g) ?? []);
 
 describe("alerts", () => {
   it("are headings of the runbook, each with meaning, impact, diagnosis and mitigation", () => {
@@ -55,7 +55,7 @@ describe("alerts and dashboards", () => {
 
   it("show one namespace's where there are others, another's broker too", () => {
     const exprs = dashboards().flatMap(({ queries }) => queries.map(({ expr }) => expr));
-    const ours = exprs.filter((expr) => /rabbitmq_|posthorn_/.test(expr));
+    const ours = exprs.filter((expr) => /rabbitmq_|wellsent_/.test(expr));
 
     expect(ours.length).toBeGreaterThan(40);
     expect(ours.filter((expr) => !expr.includes('namespace=~"$namespace"'))).toEqual([]);
@@ -63,7 +63,7 @@ describe("alerts and dashboards", () => {
 
   it("have panels with numbers and a name of their own", () => {
     for (const { uid, ids } of dashboards()) {
-      expect(uid).toMatch(/^posthorn-/);
+      expect(uid).toMatch(/^wellsent-/);
       expect(new Set(ids).size).toBe(ids.length);
     }
     expect(new Set(dashboards().map(({ uid }) => uid)).size).toBe(dashboards().length);

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { renderChart, type KubeObject } from "../support/helm.ts";
 
-const CHART = "charts/posthorn/charts/rabbitmq";
+const CHART = "charts/wellsent/charts/rabbitmq";
 const SCRIPTS = `${CHART}/files`;
 
 interface Port {
@@ -272,9 +272,9 @@ describe("the broker's chart alone", () => {
 
     expect(openTo("amqp")[0]).toEqual({
       "app.kubernetes.io/instance": "r",
-      "posthorn.io/broker-client": "true",
+      "wellsent.io/broker-client": "true",
     });
-    expect(openTo("metrics")).toEqual([{ "posthorn.io/scrape": "true" }]);
+    expect(openTo("metrics")).toEqual([{ "wellsent.io/scrape": "true" }]);
     expect(openTo("management")).toEqual([]);
     expect(has(set("networkPolicy.enabled=false"), "NetworkPolicy")).toBe(false);
     expect(has(set("global.networkPolicy.enabled=false"), "NetworkPolicy")).toBe(false);

@@ -308,13 +308,13 @@ describe("values", () => {
 
     expect(api?.spec.containers[0]?.env).toContainEqual({
       name: "NODE_EXTRA_CA_CERTS",
-      value: "/run/secrets/posthorn/ca.crt",
+      value: "/run/secrets/wellsent/ca.crt",
     });
   });
 
   it("bring the alerts and dashboards that Docker Compose has", () => {
     const { objects } = render("rel", ...EVERYTHING);
-    const file = (name: string) => readFileSync(`charts/posthorn/monitoring/${name}`, "utf8");
+    const file = (name: string) => readFileSync(`charts/wellsent/monitoring/${name}`, "utf8");
     const dashboards = named(objects, "ConfigMap", "rel-dashboards") as { data?: object };
 
     expect(named(objects, "PrometheusRule", "rel")?.spec).toEqual(parse(file("alerts.yaml")));
@@ -371,7 +371,7 @@ describe("k8s/kustomization.yaml", () => {
     ]);
     const inflate = () => render("rel", "-f", `k8s/${valuesFile}`, ...inline);
 
-    expect([name, skipTests]).toEqual(["posthorn", true]);
+    expect([name, skipTests]).toEqual(["wellsent", true]);
     expect(inflate().error).toBe("");
     expect(inflate()).toEqual(inflate());
   });

@@ -157,7 +157,7 @@ describe("a service", () => {
   });
 
   it("asks for an image where it is installed alone", () => {
-    const { error } = renderChart("charts/posthorn/charts/service", "rel");
+    const { error } = renderChart("charts/wellsent/charts/service", "rel");
 
     expect(error).toContain("service.image.repository is required");
   });
@@ -177,7 +177,7 @@ describe("the charts", () => {
   });
 
   it.each(["", "/charts/service", "/charts/rabbitmq"])("pass helm lint --strict: %s", (chart) => {
-    const { status, stdout } = spawnSync(helm(), ["lint", "--strict", `charts/posthorn${chart}`]);
+    const { status, stdout } = spawnSync(helm(), ["lint", "--strict", `charts/wellsent${chart}`]);
 
     expect([status, stdout.toString()]).toEqual([0, expect.stringContaining("0 chart(s) failed")]);
   });
@@ -186,7 +186,7 @@ describe("the charts", () => {
 describe("the notes", () => {
   /** n.b. only an installation shows them, so they come as an object here. */
   const notes = (...args: string[]) => {
-    const text = `{{ define "notes" }}${readFileSync("charts/posthorn/templates/NOTES.txt", "utf8")}{{ end }}`;
+    const text = `{{ define "notes" }}${readFileSync("charts/wellsent/templates/NOTES.txt", "utf8")}{{ end }}`;
     const object = `{kind: Notes, metadata: {name: notes}, spec: {text: {{ include "notes" . | toJson }}}}`;
     const extra = `extraObjects=${JSON.stringify([text + object])}`;
     const { objects } = render("rel", "--set-json", extra, ...args);
@@ -203,7 +203,7 @@ describe("the notes", () => {
     const keys = "global.apiKeys.existingSecret=mine";
     const text = notes("--set", RELAY, "--set", values, "--set", keys);
 
-    expect(text).toMatch(/the Secret mine[^]*at b\.example\.[^]*posthorn\.io\/scrape/);
+    expect(text).toMatch(/the Secret mine[^]*at b\.example\.[^]*wellsent\.io\/scrape/);
     expect(text).not.toMatch(/NO RELAY|user:25/);
   });
 

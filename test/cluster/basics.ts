@@ -57,7 +57,7 @@ async function recordSurvives(): Promise<string> {
 const CALLERS: Record<string, { labels: Record<string, string>; opens: string[] }> = {
   stranger: { labels: {}, opens: ["api:8080"] },
   prometheus: {
-    labels: { "posthorn.io/scrape": "true" },
+    labels: { "wellsent.io/scrape": "true" },
     opens: ["api:8080", "api:9464", "emailer:9464", "logger:9464", "rabbitmq-nodes:15692"],
   },
 };
@@ -114,7 +114,7 @@ async function rollOne(): Promise<string> {
   const others = () => ["api", "logger", "rabbitmq"].map(podsOf).join();
   const [before, emailer] = [others(), podsOf("emailer")];
   const image = ["--set", "emailer.image.tag=another"];
-  runHelm("upgrade", RELEASE, "charts/posthorn", "--reuse-values", ...image);
+  runHelm("upgrade", RELEASE, "charts/wellsent", "--reuse-values", ...image);
   const isReplaced = () => podsOf("emailer") !== emailer;
   try {
     const seconds = await until("the emailer's pod is replaced", isReplaced, 30);
@@ -149,7 +149,7 @@ function dryRun(): string {
   const options = [...ALL_OPTIONS, ...(hasRoutes ? [ROUTE] : [])].join(",");
   const counts = ["dev", "ha", "production"].map((overlay) => {
     const values = ["-f", `k8s/values/${overlay}.yaml`, "--set", options];
-    const input = runHelm("template", "dry", "charts/posthorn", ...values);
+    const input = runHelm("template", "dry", "charts/wellsent", ...values);
     const args = ["-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-"];
     const told = execFileSync("kubectl", args, { input, encoding: "utf8" });
     return `${overlay} ${told.trim().split("\n").length}`;

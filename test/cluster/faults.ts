@@ -79,7 +79,7 @@ async function rollEverything(): Promise<void> {
 
 /** The uids of the release's pods, without those of Jobs that have ended. */
 function running(): string[] {
-  const ours = `app.kubernetes.io/part-of=posthorn,app.kubernetes.io/instance=${RELEASE}`;
+  const ours = `app.kubernetes.io/part-of=wellsent,app.kubernetes.io/instance=${RELEASE}`;
   const only = ["-l", ours, "--field-selector=status.phase=Running"];
   return kubectl("get", "pods", ...only, "-o", "jsonpath={.items[*].metadata.uid}").split(" ");
 }

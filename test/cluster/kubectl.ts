@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Where the release under test lives; it is made, and emptied, by the checks. */
-export const NAMESPACE = process.env["NAMESPACE"] ?? "posthorn-test";
+export const NAMESPACE = process.env["NAMESPACE"] ?? "wellsent-test";
 
 /** Runs kubectl in the namespace and returns what it printed. @throws {Error} when it fails */
 export function kubectl(...args: string[]): string {

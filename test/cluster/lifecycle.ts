@@ -46,10 +46,10 @@ function git(...args: string[]): string {
 }
 
 function chartOf(commit: string): string {
-  const directory = mkdtempSync(join(tmpdir(), "posthorn-chart-"));
+  const directory = mkdtempSync(join(tmpdir(), "wellsent-chart-"));
   const archive = execFileSync("git", ["archive", commit, "charts"], { maxBuffer: 1e8 });
   execFileSync("tar", ["-x", "-C", directory], { input: archive });
-  return join(directory, "charts/posthorn");
+  return join(directory, "charts/wellsent");
 }
 
 /** On a rung, or on their way from one to the next. */

@@ -4,7 +4,7 @@ import { apply, kubectl, nodeOf, nodes, secretOf, until } from "./kubectl.ts";
 import { rabbitmqctl, RELEASE } from "./release.ts";
 
 /** Has Node.js; the logger's own does. */
-const IMAGE = process.env["LOAD_IMAGE"] ?? "posthorn-logger:0.1.0";
+const IMAGE = process.env["LOAD_IMAGE"] ?? "wellsent-logger:0.1.0";
 const NODE = "/nodejs/bin/node";
 /** Emails a second, where the load is to be steady. */
 export const RATE = process.env["RATE"] ?? "100";
@@ -43,7 +43,7 @@ export function startLoad(mode = "well"): void {
   const labels = {
     app: "load",
     "app.kubernetes.io/instance": RELEASE,
-    "posthorn.io/operator": "true",
+    "wellsent.io/operator": "true",
   };
   const data = { "load.mjs": readFileSync("test/cluster/load.mjs", "utf8") };
   const ports = [

@@ -37,7 +37,7 @@ function startPrometheus(): void {
   const rules = [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] }];
   const roleRef = { apiGroup, kind: "Role", name: NAME };
   const subjects = [{ kind: "ServiceAccount", name: NAME, namespace: NAMESPACE }];
-  const alerts = readFileSync("charts/posthorn/monitoring/alerts.yaml", "utf8");
+  const alerts = readFileSync("charts/wellsent/monitoring/alerts.yaml", "utf8");
   const data = { "prometheus.yml": configuration(), "alerts.yaml": alerts };
   apply(
     { apiVersion: "v1", kind: "ServiceAccount", metadata },
@@ -57,7 +57,7 @@ function startPrometheus(): void {
       { name: "data", emptyDir: {} },
     ],
   };
-  startPod(NAME, spec, { "posthorn.io/scrape": "true" });
+  startPod(NAME, spec, { "wellsent.io/scrape": "true" });
 }
 
 const ARGS = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"];
@@ -66,7 +66,7 @@ const ARGS = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.pa
 function configuration(): string {
   const page = readFileSync("docs/kubernetes.md", "utf8");
   const block = /```yaml\n(scrape_configs:\n.*?)```/s.exec(page)?.[1] ?? "";
-  return `global: {scrape_interval: 5s}\n${block.replaceAll("names: [posthorn]", `names: [${NAMESPACE}]`)}`;
+  return `global: {scrape_interval: 5s}\n${block.replaceAll("names: [wellsent]", `names: [${NAMESPACE}]`)}`;
 }
 
 function runningPods(): string[] {

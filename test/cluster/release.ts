@@ -3,7 +3,7 @@ import { helm } from "../support/helm.ts";
 import { kubectl, NAMESPACE, secretOf, apply, read, until } from "./kubectl.ts";
 
 /** The release's name, in all of its objects' names. */
-export const RELEASE = "posthorn";
+export const RELEASE = "wellsent";
 /** Of every installation: the objects of an upgrade are there when it returns. */
 const WAIT = ["--wait", "--timeout", "15m"];
 /** What a cluster asks of every installation, such as a registry or a StorageClass. */
@@ -19,7 +19,7 @@ export function runHelm(...args: string[]): string {
 
 /** Installs or upgrades the release and waits until all is ready; `args` are Helm's. */
 export function install(...args: string[]): void {
-  installFrom("charts/posthorn", ...args);
+  installFrom("charts/wellsent", ...args);
 }
 
 /** The same from a chart that is elsewhere. */
@@ -59,7 +59,7 @@ export function createNamespace(): void {
 /** Settings that make the release send to the load's own relay. */
 export const TO_LOAD = [
   "--set",
-  `global.relay.urls=smtp://load.${NAMESPACE}:2525,global.relay.from=posthorn@example.com`,
+  `global.relay.urls=smtp://load.${NAMESPACE}:2525,global.relay.from=wellsent@example.com`,
 ];
 
 /** What must outlive an upgrade, a rollback and a reinstallation. */

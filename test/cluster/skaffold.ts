@@ -25,16 +25,16 @@ export const skaffold: Check[] = [
   { name: "skaffold dev: Ctrl-C leaves nothing", run: leave },
 ].map((check) => ({ ...check, lacks }));
 
-const clone = mkdtempSync(join(tmpdir(), "posthorn-skaffold-"));
+const clone = mkdtempSync(join(tmpdir(), "wellsent-skaffold-"));
 let running: ChildProcess | undefined;
 let taken: boolean | undefined;
 
 /** n.b. the namespace is the one that docs/kubernetes.md names: what is in it before the first of these is somebody's. */
 function lacks(): string | undefined {
   if (spawnSync("skaffold", ["version"]).status !== 0) return "there is no skaffold";
-  taken ??= succeeds("get", "deployment", "posthorn-api", "-n", "posthorn");
+  taken ??= succeeds("get", "deployment", "wellsent-api", "-n", "wellsent");
   return taken
-    ? "the namespace posthorn has a release, which they would replace and delete"
+    ? "the namespace wellsent has a release, which they would replace and delete"
     : undefined;
 }
 
@@ -71,7 +71,7 @@ async function leave(): Promise<string> {
   running.kill("SIGINT");
   await ended;
   const kinds = "all,configmaps,persistentvolumeclaims,secrets,networkpolicies";
-  const list = ["-n", "posthorn", "get", kinds, "-o", "name"];
+  const list = ["-n", "wellsent", "get", kinds, "-o", "name"];
   const isLeft = (name: string) => name !== "" && !name.includes("kube-root-ca.crt");
   const left = () => execFileSync("kubectl", list, { encoding: "utf8" }).split("\n").filter(isLeft);
   await until("the pods are gone", () => !left().some((name) => name.startsWith("pod/")), 120);

@@ -19,9 +19,9 @@ const MISSING = {
   emailer: ["AMQP_URL: is required", "MAIL_FROM: is required", "SMTP_URLS: is required"],
   logger: ["AMQP_URL: is required", "AUDIT_DIR: is required"],
 };
-const NETWORK = `posthorn-${VERSION}`;
+const NETWORK = `wellsent-${VERSION}`;
 
-const image = (service: string) => `posthorn-${service}:${VERSION}`;
+const image = (service: string) => `wellsent-${service}:${VERSION}`;
 const begun: string[] = [];
 
 /** Starts a container in the background, without rights; it is removed after the tests. */
@@ -32,11 +32,11 @@ async function start(name: string, ...args: string[]): Promise<string> {
 }
 
 const BARE = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
-const BROKER = ["-e", "AMQP_URL=amqp://posthorn:secret@rabbit"];
+const BROKER = ["-e", "AMQP_URL=amqp://wellsent:secret@rabbit"];
 
 beforeAll(async () => {
   execFileSync("docker", ["buildx", "bake", "--load"], {
-    env: { ...process.env, VERSION, REVISION: "0123abc", SOURCE: "https://example.com/posthorn" },
+    env: { ...process.env, VERSION, REVISION: "0123abc", SOURCE: "https://example.com/wellsent" },
     stdio: "ignore",
   });
   await docker("network", "create", NETWORK);
@@ -79,10 +79,10 @@ describe.each(SERVICES)("the image of %s", (service) => {
     const { Labels, ExposedPorts } = (await inspect(image(service)))?.Config ?? {};
 
     expect(Labels).toMatchObject({
-      "org.opencontainers.image.title": `posthorn-${service}`,
+      "org.opencontainers.image.title": `wellsent-${service}`,
       "org.opencontainers.image.version": VERSION,
       "org.opencontainers.image.revision": "0123abc",
-      "org.opencontainers.image.source": "https://example.com/posthorn",
+      "org.opencontainers.image.source": "https://example.com/wellsent",
       "org.opencontainers.image.licenses": "Apache-2.0",
     });
     const own = { api: ["8080/tcp"], emailer: [], logger: ["9465/tcp"] }[service] ?? [];
@@ -127,13 +127,13 @@ describe.each(SERVICES)("the image of %s", (service) => {
 
 describe("the images together", () => {
   it("find the broker by name on a network of the user's, and deliver a mail", async () => {
-    const user = ["-e", "RABBITMQ_DEFAULT_USER=posthorn", "-e", "RABBITMQ_DEFAULT_PASS=secret"];
+    const user = ["-e", "RABBITMQ_DEFAULT_USER=wellsent", "-e", "RABBITMQ_DEFAULT_PASS=secret"];
     await start("rabbit", "--user=999:999", ...user, "rabbitmq:4.3-management");
     const inbox = await start("inbox", "maildev/maildev:3.0.0");
     const api = await start("api", ...BARE, ...BROKER, "-e", "API_ANONYMOUS=true", image("api"));
     const relay = ["-e", "SMTP_URLS=smtp://inbox:1025", "-e", "MAIL_FROM=post@horn.example"];
     const emailer = await start("emailer", ...BARE, ...BROKER, ...relay, image("emailer"));
-    const record = ["-e", "AUDIT_DIR=/var/lib/posthorn", "-v", "/var/lib/posthorn"];
+    const record = ["-e", "AUDIT_DIR=/var/lib/wellsent", "-v", "/var/lib/wellsent"];
     const logger = await start("logger", ...BARE, ...BROKER, ...record, image("logger"));
     const services = [api, emailer, logger];
     const ready = async (id: string) =>

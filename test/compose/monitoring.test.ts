@@ -56,7 +56,7 @@ describe("Prometheus", () => {
     );
 
     const pools = targets.map(({ scrapePool }) => scrapePool).sort();
-    expect(pools).toEqual(["posthorn", "posthorn", "posthorn", "rabbitmq", "rabbitmq-queues"]);
+    expect(pools).toEqual(["wellsent", "wellsent", "wellsent", "rabbitmq", "rabbitmq-queues"]);
   });
 
   it("loads all the rules, and none fails", async () => {
@@ -75,7 +75,7 @@ describe("Prometheus", () => {
       60_000,
     );
 
-    const written = readFileSync("charts/posthorn/monitoring/alerts.yaml", "utf8");
+    const written = readFileSync("charts/wellsent/monitoring/alerts.yaml", "utf8");
     expect(rules.map(({ name }) => name)).toEqual(
       [...written.matchAll(/- alert: (\w+)/g)].map(([, name]) => name),
     );
@@ -117,7 +117,7 @@ describe("the metrics", () => {
       const promtool = ["run", "--rm", "-i", "--entrypoint=promtool", PROMETHEUS];
       const check = spawnSync("docker", [...promtool, "check", "metrics"], { input: `${input}\n` });
 
-      expect(input).toContain("posthorn_build_info");
+      expect(input).toContain("wellsent_build_info");
       expect([check.status, String(check.stderr)]).toEqual([0, ""]);
     },
   );

@@ -122,8 +122,8 @@ describe("scaled out", () => {
     await project.sent(accepted.values());
 
     expect(accepted.size).toBe(500);
-    const emails = await project.metric("api", "posthorn_emails_accepted_total");
-    const deliveries = await project.metric("emailer", "posthorn_emailer_outcomes_total");
+    const emails = await project.metric("api", "wellsent_emails_accepted_total");
+    const deliveries = await project.metric("emailer", "wellsent_emailer_outcomes_total");
     expect(emails).toHaveLength(2);
     expect(deliveries).toHaveLength(3);
     expect(Math.min(...emails)).toBeGreaterThanOrEqual((0.6 * 500) / 2);

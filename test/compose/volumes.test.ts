@@ -11,7 +11,7 @@ let project: Project;
 let dir: string;
 beforeAll(async () => {
   project = await createProject("test/compose/relay.yaml");
-  dir = mkdtempSync(join(tmpdir(), "posthorn-audit-"));
+  dir = mkdtempSync(join(tmpdir(), "wellsent-audit-"));
   await project.up();
 });
 afterAll(async () => {
@@ -83,7 +83,7 @@ describe("AUDIT_DIR", () => {
       return /^AUDIT_DIR: .*$/m.exec(log)?.[0];
     });
 
-    expect(said).toBe("AUDIT_DIR: /var/lib/posthorn cannot be written by user id 65532 (EACCES)");
+    expect(said).toBe("AUDIT_DIR: /var/lib/wellsent cannot be written by user id 65532 (EACCES)");
     const status = () => docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", id);
     await waitFor("78", async () => (await status()) === "restarting 78");
     expect(readdirSync(ours)).toEqual([]);

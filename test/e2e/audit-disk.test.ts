@@ -19,7 +19,7 @@ const FULL_MS = 60_000;
 const READ_ONLY_MS = 8_000;
 const DISK_MEGABYTES = 200;
 
-const directory = mkdtempSync(join(tmpdir(), "posthorn-disk-"));
+const directory = mkdtempSync(join(tmpdir(), "wellsent-disk-"));
 const disk = mountSmallDisk(join(directory, "audit"), DISK_MEGABYTES);
 if (!disk) process.stderr.write("NOT RUN: tests on a disk that fills; only root may mount one.\n");
 const itOnDisk = disk ? it : it.skip;

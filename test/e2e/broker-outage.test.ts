@@ -8,7 +8,7 @@ import { allReady, emailNumber, startSystem, type Answer, type System } from "..
 import { waitFor } from "../support/wait-for.ts";
 
 const inDocker = process.env["BROKER_IN_DOCKER"] === "true";
-const dir = mkdtempSync(join(tmpdir(), "posthorn-outage-"));
+const dir = mkdtempSync(join(tmpdir(), "wellsent-outage-"));
 let port: number;
 let broker: Broker;
 let system: System;

@@ -67,7 +67,7 @@ describe("a delivery that was refused for a while", () => {
 
     const [line] = await system.audited("email.sent", 1);
     expect(line).toMatchObject({ attempt: 3, possibleDuplicate: false });
-    expect(await system.services.emailer.metric("posthorn_emailer_guard_unanswered_total")).toBe(0);
+    expect(await system.services.emailer.metric("wellsent_emailer_guard_unanswered_total")).toBe(0);
   });
 });
 
@@ -93,6 +93,6 @@ async function handOverAgain(delivery: string): Promise<void> {
 
 async function suppressed(): Promise<void> {
   const count = () =>
-    system.services.emailer.metric("posthorn_emailer_duplicates_suppressed_total");
+    system.services.emailer.metric("wellsent_emailer_duplicates_suppressed_total");
   await waitFor("the second to be settled", async () => (await count()) === 1, 15_000);
 }

@@ -93,7 +93,7 @@ describe("messages on the exchange emails", () => {
 
     await waitFor(
       "it is held",
-      async () => (await system.services.emailer.metric("posthorn_emailer_held_total")) >= 2,
+      async () => (await system.services.emailer.metric("wellsent_emailer_held_total")) >= 2,
     );
     expect(await broker.depth("emailer.parked")).toBe(parked);
     expect(system.services.emailer.output()).toContain("held on the ladder");

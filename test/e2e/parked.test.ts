@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { newEmailId } from "@posthorn/contract";
+import { newEmailId } from "@wellsent/contract";
 import { probe } from "../support/broker.ts";
 import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
 import {
@@ -59,7 +59,7 @@ describe("parked mail", () => {
     ])
       totals.push((await system.internal("GET", `/parked?${query}`)).body["total"]);
     expect(totals).toEqual([0, 30, 0, 0]);
-    expect(await system.services.logger.metric("posthorn_parked_deliveries")).toBe(30);
+    expect(await system.services.logger.metric("wellsent_parked_deliveries")).toBe(30);
   });
 
   it("is replayed once each, though the logger is killed in the middle, again and again", async () => {
@@ -254,7 +254,7 @@ describe("the brake", () => {
     const paused = async (count: number) =>
       waitFor(
         "the brake",
-        async () => (await system.services.emailer.metric("posthorn_paused")) === count,
+        async () => (await system.services.emailer.metric("wellsent_paused")) === count,
       );
     await paused(1);
 

@@ -11,7 +11,7 @@ let system: System;
 let keys: string;
 
 beforeEach(async () => {
-  keys = mkdtempSync(join(tmpdir(), "posthorn-key-"));
+  keys = mkdtempSync(join(tmpdir(), "wellsent-key-"));
   writeFileSync(join(keys, "hash-key"), "a key of at least thirty-two characters\n");
   system = await startSystem({
     env: {

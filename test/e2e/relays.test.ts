@@ -6,7 +6,7 @@ import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
 import { allReady, sendMany, startSystem, twice, type System } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const SECRETS = mkdtempSync(join(tmpdir(), "posthorn-secrets-"));
+const SECRETS = mkdtempSync(join(tmpdir(), "wellsent-secrets-"));
 let system: System;
 const sinks: SmtpSink[] = [];
 
@@ -48,7 +48,7 @@ describe("a relay that refuses the password", () => {
     await sendMany(system, 500, 8);
     await waitFor("the reason", async () => (await readiness()).text.includes("refused, 535"));
     expect((await readiness()).status).toBe(200);
-    expect(await emailer.metric("posthorn_relay_auth_refused")).toBe(1);
+    expect(await emailer.metric("wellsent_relay_auth_refused")).toBe(1);
     writeFileSync(file, "right-one\n");
     const righted = Date.now();
     await waitFor("the first mail", () => taken.length > 0);
@@ -58,7 +58,7 @@ describe("a relay that refuses the password", () => {
     expect(sent.filter(({ attempt }) => attempt !== 1)).toEqual([]);
     expect(otherKinds()).toEqual([]);
     expect(twice(taken.map(({ messageId }) => messageId))).toEqual([]);
-    expect(await emailer.metric("posthorn_relay_auth_refused")).toBe(0);
+    expect(await emailer.metric("wellsent_relay_auth_refused")).toBe(0);
     expect(emailer.output()).not.toMatch(/right-one|wrong-one|user\d+@/);
   });
 });

@@ -18,8 +18,8 @@ import { waitFor } from "../support/wait-for.ts";
 
 const ROOT = process.cwd();
 const COPIED = ["packages", "services", "scripts", "package.json", "package-lock.json", ".npmrc"];
-const clone = mkdtempSync(join(tmpdir(), "posthorn-start-"));
-const runFile = join(clone, ".posthorn/run.json");
+const clone = mkdtempSync(join(tmpdir(), "wellsent-start-"));
+const runFile = join(clone, ".wellsent/run.json");
 let program: ChildProcess | undefined;
 let output = "";
 

@@ -42,7 +42,7 @@ export async function startBroker({ dir, port, inDocker = false }: BrokerOptions
   const ended = once(part, "exit");
   const url = `amqp://guest:guest@127.0.0.1:${at}`;
   const docker = async (...args: string[]) => (await run("docker", args)).stdout;
-  const name = `posthorn-${at}`;
+  const name = `wellsent-${at}`;
   const rabbitmqctl = join(findPrograms() ?? "", "rabbitmqctl");
   const { env } = program;
   const broker: Broker = {

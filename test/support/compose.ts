@@ -15,7 +15,7 @@ const FETCH = "fetch(process.argv[1]).then((answer) => answer.text()).then(conso
 
 /** There too: prints the record. */
 const PRINT_RECORD =
-  "for (const file of fs.globSync('/var/lib/posthorn/*.jsonl').sort()) process.stdout.write(fs.readFileSync(file))";
+  "for (const file of fs.globSync('/var/lib/wellsent/*.jsonl').sort()) process.stdout.write(fs.readFileSync(file))";
 
 /** Runs docker and resolves to what it printed. @throws {Error} with what it said */
 export async function docker(...args: string[]): Promise<string> {
@@ -64,13 +64,13 @@ export interface Project {
 
 /** Names a project; nothing runs before `up`. */
 export async function createProject(...files: string[]): Promise<Project> {
-  const name = `posthorn-test-${randomUUID().slice(0, 8)}`;
+  const name = `wellsent-test-${randomUUID().slice(0, 8)}`;
   const [api, inbox, prometheus] = [await freePort(), await freePort(), await freePort()];
   const environment: Record<string, string> = {
     API_PORT: String(api),
     INBOX_PORT: String(inbox),
     PROMETHEUS_PORT: String(prometheus),
-    POSTHORN_VERSION: IMAGES,
+    WELLSENT_VERSION: IMAGES,
   };
   const chosen = ["docker-compose.yml", ...files].flatMap((file) => ["-f", file]);
   const fixed = ["compose", "-p", name, "--env-file", "/dev/null", ...chosen];

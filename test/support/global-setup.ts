@@ -16,7 +16,7 @@ export const teardown = globalThis as unknown as { endBroker: () => Promise<void
 export default async function globalSetup(): Promise<void> {
   // Once for all projects of the run.
   if ("endBroker" in globalThis) return;
-  const dir = mkdtempSync(join(tmpdir(), "posthorn-broker-"));
+  const dir = mkdtempSync(join(tmpdir(), "wellsent-broker-"));
   const broker = await startBroker({ dir, inDocker: process.env["BROKER_IN_DOCKER"] === "true" });
   const control = createServer((request, response) => {
     void text(request)

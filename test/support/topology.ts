@@ -1,4 +1,4 @@
-import type { Topology } from "@posthorn/chassis";
+import type { Topology } from "@wellsent/chassis";
 
 /** Several topologies as one. */
 export function join(...parts: Partial<Topology>[]): Topology {

@@ -4,13 +4,13 @@ import manifest from "../package.json" with { type: "json" };
 /** Gauges of prom-client that are named like counters, which `promtool check metrics` refuses; each is there by type too. */
 const MISNAMED = ["handles", "requests", "resources"].map((what) => `nodejs_active_${what}_total`);
 
-/** Creates the registry of one service, with the process's own metrics and `posthorn_build_info`. */
+/** Creates the registry of one service, with the process's own metrics and `wellsent_build_info`. */
 export function createRegistry(service: string): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
-  const { gauge } = meter(registry, { posthorn_build_info: "Always 1; the labels say what runs" });
-  gauge("posthorn_build_info", "service", "version").set({ service, version: manifest.version }, 1);
+  const { gauge } = meter(registry, { wellsent_build_info: "Always 1; the labels say what runs" });
+  gauge("wellsent_build_info", "service", "version").set({ service, version: manifest.version }, 1);
   return registry;
 }
 

@@ -20,7 +20,7 @@ const AMQP_URL = "amqp://user:secret@rabbitmq.example:5672/vhost";
 
 let dir: string;
 beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), "posthorn-config-"));
+  dir = mkdtempSync(join(tmpdir(), "wellsent-config-"));
 });
 afterAll(() => {
   rmSync(dir, { recursive: true });

@@ -93,7 +93,7 @@ describe("createMetricsServer", () => {
 
     expect(status).toBe(200);
     expect(type).toMatch(/^text\/plain; version=0\.0\.4/);
-    expect(text).toMatch(/^posthorn_build_info\{service="api",version="\d+\.\d+\.\d+"\} 1$/m);
+    expect(text).toMatch(/^wellsent_build_info\{service="api",version="\d+\.\d+\.\d+"\} 1$/m);
     expect(text).toMatch(/^process_cpu_seconds_total /m);
   });
 

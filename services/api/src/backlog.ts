@@ -1,6 +1,6 @@
-import { declare, PublishRefused, Session } from "@posthorn/chassis";
-import type { Check, ConfirmChannel, SessionOptions } from "@posthorn/chassis";
-import { EMAILER_QUEUE } from "@posthorn/contract";
+import { declare, PublishRefused, Session } from "@wellsent/chassis";
+import type { Check, ConfirmChannel, SessionOptions } from "@wellsent/chassis";
+import { EMAILER_QUEUE } from "@wellsent/contract";
 import type { ApiMetrics } from "./metrics.ts";
 
 /** How often the queue is looked at, how long a look holds, and how often everything is declared again. */

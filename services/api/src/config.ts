@@ -1,6 +1,6 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
-import { count, integer, milliseconds, port } from "@posthorn/chassis";
-import { BODY_BYTES_MAX } from "@posthorn/contract";
+import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/chassis";
+import { count, integer, milliseconds, port } from "@wellsent/chassis";
+import { BODY_BYTES_MAX } from "@wellsent/contract";
 import * as z from "zod";
 
 /** The environment variables of the API. */

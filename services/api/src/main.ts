@@ -1,5 +1,5 @@
-import { AmqpConnection, createService, Publisher, runMain } from "@posthorn/chassis";
-import { topology } from "@posthorn/contract";
+import { AmqpConnection, createService, Publisher, runMain } from "@wellsent/chassis";
+import { topology } from "@wellsent/contract";
 import { createApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
 import { Backlog } from "./backlog.ts";

@@ -1,4 +1,4 @@
-import { emailIdSchema } from "@posthorn/contract";
+import { emailIdSchema } from "@wellsent/contract";
 import * as z from "zod";
 import document from "../openapi.json" with { type: "json" };
 import manifest from "../package.json" with { type: "json" };

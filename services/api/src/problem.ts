@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { AppError, codeOf, PublishRefused, PublishUnknown } from "@posthorn/chassis";
+import { AppError, codeOf, PublishRefused, PublishUnknown } from "@wellsent/chassis";
 import * as z from "zod";
 import problems from "../problems.json" with { type: "json" };
 import { requestIdOf } from "./observe.ts";
@@ -64,7 +64,7 @@ export class Problem extends AppError {
   format(requestId: string): { headers: Record<string, string | number>; text: string } {
     const { status, title, retryAfter } = PROBLEMS[this.code];
     const { code } = this;
-    const type = `urn:posthorn:problem:${code}`;
+    const type = `urn:wellsent:problem:${code}`;
     const text = JSON.stringify({ type, title, status, code, ...this.#members, requestId });
     const headers = {
       "Content-Type": "application/problem+json",

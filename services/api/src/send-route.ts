@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Publication, PublishRefused } from "@posthorn/chassis";
-import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@posthorn/contract";
+import type { Publication, PublishRefused } from "@wellsent/chassis";
+import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@wellsent/contract";
 import type { RequestHandler } from "express";
 import type { ApiMetrics } from "./metrics.ts";
 import { Problem, toProblem } from "./problem.ts";

@@ -1,4 +1,4 @@
-import { emailSchema, faultsIn, recipientsOf, type SchemaFault } from "@posthorn/contract";
+import { emailSchema, faultsIn, recipientsOf, type SchemaFault } from "@wellsent/contract";
 import * as z from "zod";
 import type { ProblemMembers } from "./problem.ts";
 

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PublishRefused, PublishUnknown } from "@posthorn/chassis";
-import { isEmailId, readEmail } from "@posthorn/contract";
+import { PublishRefused, PublishUnknown } from "@wellsent/chassis";
+import { isEmailId, readEmail } from "@wellsent/contract";
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";
 import { Problem } from "../src/problem.ts";
@@ -263,7 +263,7 @@ describe("POST /send", () => {
       expect(response.body).toMatchObject({ code, outcome });
       expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
       expect(isEmailId((response.body as { id?: string }).id)).toBe(outcome === "unknown");
-      expect(await registry.metrics()).toContain(`posthorn_sends_refused_total{code="${code}"} 1`);
+      expect(await registry.metrics()).toContain(`wellsent_sends_refused_total{code="${code}"} 1`);
     },
   );
 
@@ -320,12 +320,12 @@ describe("POST /send", () => {
     await request(app).post("/any/path/at/all").send(EMAIL);
 
     const text = await registry.metrics();
-    expect(text).toContain("posthorn_emails_accepted_total 1");
+    expect(text).toContain("wellsent_emails_accepted_total 1");
     expect(text).toContain(
-      'posthorn_http_requests_total{method="POST",route="/send",status="202"} 1',
+      'wellsent_http_requests_total{method="POST",route="/send",status="202"} 1',
     );
     expect(text).toContain(
-      'posthorn_http_requests_total{method="POST",route="unknown",status="404"} 1',
+      'wellsent_http_requests_total{method="POST",route="unknown",status="404"} 1',
     );
   });
 });
@@ -423,7 +423,7 @@ describe("problem documents", () => {
     expect(response.headers["content-type"]).toBe("application/problem+json");
     expect(response.headers["x-request-id"]).toBe("my.request-1");
     expect(response.body).toEqual({
-      type: "urn:posthorn:problem:ROUTE_UNKNOWN",
+      type: "urn:wellsent:problem:ROUTE_UNKNOWN",
       title: "There is nothing at this path",
       status: 404,
       code: "ROUTE_UNKNOWN",

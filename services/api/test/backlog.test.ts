@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
-import type { AmqpConnection } from "@posthorn/chassis";
-import { topology } from "@posthorn/contract";
+import type { AmqpConnection } from "@wellsent/chassis";
+import { topology } from "@wellsent/contract";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Registry } from "prom-client";
 import { Backlog } from "../src/backlog.ts";
@@ -73,7 +73,7 @@ describe("Backlog", () => {
 
     expect(backlog.refusal()?.code).toBe("QUEUE_FULL");
     expect(backlog.check()?.blocks).toBe(false);
-    expect(await registry.metrics()).toContain("posthorn_emailer_queue_depth 100");
+    expect(await registry.metrics()).toContain("wellsent_emailer_queue_depth 100");
   });
 
   it("refuses at once when the queue is missing, declares it again, and stays ready", async () => {

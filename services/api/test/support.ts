@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Fields, Log, Publication } from "@posthorn/chassis";
+import type { Fields, Log, Publication } from "@wellsent/chassis";
 import { Registry } from "prom-client";
 import { createApp, type AppOptions } from "../src/app.ts";
 import { createApiMetrics } from "../src/metrics.ts";

@@ -1,13 +1,13 @@
-import type { Delivery, Publication } from "@posthorn/chassis";
+import type { Delivery, Publication } from "@wellsent/chassis";
 import {
   ADOPTED_EXCHANGE,
   EMAILER_QUEUE,
   ENTRY_EXCHANGE,
   toEmailMessage,
-} from "@posthorn/contract";
-import { attemptOf, crashesOf, isOurs, MAYBE_DUPLICATE, newEmailId } from "@posthorn/contract";
-import { formatDeliveryId, parseDeliveryId, recipientsOf } from "@posthorn/contract";
-import type { DeliveryId, Email } from "@posthorn/contract";
+} from "@wellsent/contract";
+import { attemptOf, crashesOf, isOurs, MAYBE_DUPLICATE, newEmailId } from "@wellsent/contract";
+import { formatDeliveryId, parseDeliveryId, recipientsOf } from "@wellsent/contract";
+import type { DeliveryId, Email } from "@wellsent/contract";
 
 /** One handling of a recipient's delivery: what the broker tells of it, in the emailer's words. */
 export type Attempt = ReturnType<typeof toAttempt>;

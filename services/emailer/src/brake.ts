@@ -1,6 +1,6 @@
-import { Session } from "@posthorn/chassis";
-import type { Check, ConfirmChannel, Consumer, SessionOptions } from "@posthorn/chassis";
-import { PAUSED_QUEUE } from "@posthorn/contract";
+import { Session } from "@wellsent/chassis";
+import type { Check, ConfirmChannel, Consumer, SessionOptions } from "@wellsent/chassis";
+import { PAUSED_QUEUE } from "@wellsent/contract";
 import type { EmailerMetrics } from "./metrics.ts";
 
 const LOOK_MS = 1_000;

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
-import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@posthorn/chassis";
-import { count, integer, milliseconds, SECRET } from "@posthorn/chassis";
-import { parseAddress } from "@posthorn/contract";
+import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@wellsent/chassis";
+import { count, integer, milliseconds, SECRET } from "@wellsent/chassis";
+import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
 import { isSender, addressOf } from "./mail.ts";
 import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay-url.ts";

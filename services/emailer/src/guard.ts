@@ -1,8 +1,8 @@
 import { once, EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Session, type ConfirmChannel, type SessionOptions } from "@posthorn/chassis";
-import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@posthorn/contract";
-import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
+import { Session, type ConfirmChannel, type SessionOptions } from "@wellsent/chassis";
+import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@wellsent/contract";
+import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
 
 /** Neither a query nor its answer is confirmed: one that is late is asked again, in milliseconds. */
 const AGAIN_MS = 5_000;

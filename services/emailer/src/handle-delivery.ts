@@ -1,8 +1,8 @@
-import { copyOf, createRecent, isForged, TIMER_MAX_MS } from "@posthorn/chassis";
-import type { Delivery, Log, Publisher, Settlement } from "@posthorn/chassis";
-import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@posthorn/contract";
-import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@posthorn/contract";
-import type { Answer, Email, Query, Reason } from "@posthorn/contract";
+import { copyOf, createRecent, isForged, TIMER_MAX_MS } from "@wellsent/chassis";
+import type { Delivery, Log, Publisher, Settlement } from "@wellsent/chassis";
+import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@wellsent/contract";
+import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@wellsent/contract";
+import type { Answer, Email, Query, Reason } from "@wellsent/contract";
 import { toAdopted, toAttempt, toDeliveries, type Attempt } from "./attempt.ts";
 import { toMail, type Mail, type Sender } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";

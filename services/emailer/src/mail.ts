@@ -1,4 +1,4 @@
-import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@posthorn/contract";
+import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@wellsent/contract";
 import type { Config } from "./config.ts";
 
 /** RFC 5322 §3.4, the two forms that people write: an address, or a display name and an address in angle brackets. */

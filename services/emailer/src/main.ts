@@ -1,5 +1,5 @@
-import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@posthorn/chassis";
-import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@posthorn/contract";
+import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@wellsent/chassis";
+import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import { Brake } from "./brake.ts";
 import { loadConfig } from "./config.ts";
 import { Guard } from "./guard.ts";

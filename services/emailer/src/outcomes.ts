@@ -1,7 +1,7 @@
-import { copyOf, type Publication, type Settlement } from "@posthorn/chassis";
-import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@posthorn/contract";
-import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@posthorn/contract";
-import type { Outcome, Reason } from "@posthorn/contract";
+import { copyOf, type Publication, type Settlement } from "@wellsent/chassis";
+import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@wellsent/contract";
+import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@wellsent/contract";
+import type { Outcome, Reason } from "@wellsent/contract";
 import type { Attempt } from "./attempt.ts";
 import type { Config } from "./config.ts";
 import type { HandlerOptions } from "./handle-delivery.ts";

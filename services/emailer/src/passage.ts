@@ -1,4 +1,4 @@
-import type { Log } from "@posthorn/chassis";
+import type { Log } from "@wellsent/chassis";
 import type { Verdict } from "./classify.ts";
 import type { Mail } from "./mail.ts";
 import type { EmailerMetrics } from "./metrics.ts";

@@ -1,4 +1,4 @@
-import type { Check, Component } from "@posthorn/chassis";
+import type { Check, Component } from "@wellsent/chassis";
 import type { RelayConfig } from "./config.ts";
 import type { Mail } from "./mail.ts";
 import { PATIENCE, type Hand, type RelayContext, type Result } from "./passage.ts";

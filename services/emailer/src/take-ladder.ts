@@ -1,7 +1,7 @@
-import { declare, type ConfirmChannel } from "@posthorn/chassis";
-import { attemptQueue, attemptQueues, isAttemptQueue, retryBindings } from "@posthorn/contract";
-import { LADDER_QUEUE, RETRY_EXCHANGE, RETRY_SPARE_EXCHANGE } from "@posthorn/contract";
-import type { Binding } from "@posthorn/contract";
+import { declare, type ConfirmChannel } from "@wellsent/chassis";
+import { attemptQueue, attemptQueues, isAttemptQueue, retryBindings } from "@wellsent/contract";
+import { LADDER_QUEUE, RETRY_EXCHANGE, RETRY_SPARE_EXCHANGE } from "@wellsent/contract";
+import type { Binding } from "@wellsent/contract";
 
 /**
  * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that

@@ -1,8 +1,8 @@
 import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
-import type { Delivery, Log, Publication, Publisher } from "@posthorn/chassis";
-import type { Answer, Outcome, Query } from "@posthorn/contract";
+import type { Delivery, Log, Publication, Publisher } from "@wellsent/chassis";
+import type { Answer, Outcome, Query } from "@wellsent/contract";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../src/config.ts";
 
-const DIR = mkdtempSync(join(tmpdir(), "posthorn-relay-url-"));
+const DIR = mkdtempSync(join(tmpdir(), "wellsent-relay-url-"));
 const PASSWORD = join(DIR, "password");
 const RUBBISH = join(DIR, "rubbish.pem");
 writeFileSync(PASSWORD, "from-the-file\n");

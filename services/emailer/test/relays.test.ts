@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Log } from "@posthorn/chassis";
+import type { Log } from "@wellsent/chassis";
 import { dnsCache } from "nodemailer/lib/shared";
 import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";
@@ -39,13 +39,13 @@ describe("Relays#send, with one relay", () => {
     await until(() => told.length === 1);
     expect(reasons(relays)).toEqual([expect.stringContaining("421 at MAIL FROM")]);
     expect(relays.checks.map((check) => check()?.blocks)).toEqual([false]);
-    expect(await metric("posthorn_relay_circuit_open")).toEqual([1]);
+    expect(await metric("wellsent_relay_circuit_open")).toEqual([1]);
     well = true;
 
     expect(await sending).toMatchObject({ verdict: "sent", reply: "250 2.0.0 taken" });
     expect(told.filter((each) => each !== "held too long")).toEqual(["trouble", "well"]);
     expect(reasons(relays)).toEqual([]);
-    expect(await metric("posthorn_relay_circuit_open")).toEqual([0]);
+    expect(await metric("wellsent_relay_circuit_open")).toEqual([0]);
   });
 
   it("lets one mail through before all others when a probe succeeds", async () => {
@@ -463,7 +463,7 @@ describe("relays that misbehave at random", () => {
 
 describe("a refused password", () => {
   it("is named, counted and waited out; the right one in the file lets mail flow", async () => {
-    const file = join(mkdtempSync(join(tmpdir(), "posthorn-password-")), "password");
+    const file = join(mkdtempSync(join(tmpdir(), "wellsent-password-")), "password");
     ended.push(() => rmSync(join(file, ".."), { recursive: true }));
     writeFileSync(file, "wrong-secret\n");
     const right = Buffer.from("\0user\0right-secret").toString("base64");
@@ -480,12 +480,12 @@ describe("a refused password", () => {
     expect(reasons(relays)).toEqual([
       expect.stringContaining("authentication refused, 535 at AUTH"),
     ]);
-    expect(await metric("posthorn_relay_auth_refused")).toEqual([1]);
+    expect(await metric("wellsent_relay_auth_refused")).toEqual([1]);
     writeFileSync(file, "right-secret\n");
     const results = await sending;
 
     expect(new Set(results.map(({ verdict }) => verdict))).toEqual(new Set(["sent"]));
-    expect(await metric("posthorn_relay_auth_refused")).toEqual([0]);
+    expect(await metric("wellsent_relay_auth_refused")).toEqual([0]);
     expect(JSON.stringify(logged)).not.toMatch(/secret|ada@/);
   });
 });

@@ -5,7 +5,7 @@ import type { RelayConfig } from "../src/config.ts";
 export function mailTo(to: string): Mail {
   return {
     envelope: { from: "bounces@horn.example", to },
-    from: "Posthorn <post@horn.example>",
+    from: "Wellsent <post@horn.example>",
     to: [to],
     subject: "Subject",
     text: "Text",

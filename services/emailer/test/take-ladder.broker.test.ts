@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { declare } from "@posthorn/chassis";
-import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@posthorn/contract";
-import { ladder, topology } from "@posthorn/contract";
+import { declare } from "@wellsent/chassis";
+import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@wellsent/contract";
+import { ladder, topology } from "@wellsent/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { join } from "../../../test/support/topology.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";

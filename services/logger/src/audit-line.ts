@@ -1,6 +1,6 @@
-import { deliveryIdSchema, emailIdSchema, EVENT_KINDS } from "@posthorn/contract";
-import { formatDeliveryId, parseDeliveryId, recipientsOf, timeOfEmailId } from "@posthorn/contract";
-import type { DeliveryId, Email, Outcome } from "@posthorn/contract";
+import { deliveryIdSchema, emailIdSchema, EVENT_KINDS } from "@wellsent/contract";
+import { formatDeliveryId, parseDeliveryId, recipientsOf, timeOfEmailId } from "@wellsent/contract";
+import type { DeliveryId, Email, Outcome } from "@wellsent/contract";
 import * as z from "zod";
 
 /** One line of the audit log: one event of one delivery. Every line has every key; what is not known is null. */

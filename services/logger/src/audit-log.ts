@@ -1,6 +1,6 @@
 import { open, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, type Log } from "@posthorn/chassis";
+import { describe, type Log } from "@wellsent/chassis";
 import { createAuditFile, MODE, type AuditFile, type Open } from "./audit-file.ts";
 import type { AuditLine } from "./audit-line.ts";
 import type { AuditConfig } from "./config.ts";

@@ -1,5 +1,5 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@posthorn/chassis";
-import { count, integer, port, SECRET, secretReader } from "@posthorn/chassis";
+import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/chassis";
+import { count, integer, port, SECRET, secretReader } from "@wellsent/chassis";
 import * as z from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { codeOf, describe } from "@posthorn/chassis";
-import type { Check, Component, Consumer, Fault, Log } from "@posthorn/chassis";
+import { codeOf, describe } from "@wellsent/chassis";
+import type { Check, Component, Consumer, Fault, Log } from "@wellsent/chassis";
 import type { AuditLine } from "./audit-line.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { Ledger } from "./ledger.ts";

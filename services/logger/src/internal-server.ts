@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
-import { AppError, codeOf, describe, listen, TransientError } from "@posthorn/chassis";
-import type { Component, Log, Publisher } from "@posthorn/chassis";
-import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@posthorn/contract";
+import { AppError, codeOf, describe, listen, TransientError } from "@wellsent/chassis";
+import type { Component, Log, Publisher } from "@wellsent/chassis";
+import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@wellsent/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type * as z from "zod";
 import type { AuditLine } from "./audit-line.ts";
@@ -161,7 +161,7 @@ function answerError(log: Log): ErrorRequestHandler {
     const status = STATUS[code] ?? 500;
     if (status === 500) log.error("internal request failed", describe(error));
     const detail = error instanceof AppError ? error.message : undefined;
-    const type = `urn:posthorn:problem:${code}`;
+    const type = `urn:wellsent:problem:${code}`;
     if (status === 401) response.set("WWW-Authenticate", "Bearer");
     response.status(status).type("application/problem+json");
     response.send(JSON.stringify({ type, title: code, status, code, detail }));

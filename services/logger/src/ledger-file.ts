@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { SQLInputValue, StatementSync } from "node:sqlite";
-import { TransientError } from "@posthorn/chassis";
-import type { EventKind } from "@posthorn/contract";
+import { TransientError } from "@wellsent/chassis";
+import type { EventKind } from "@wellsent/contract";
 import { openDatabase } from "./open-database.ts";
 
 /** Another version makes the ledger be built anew from the audit log. */

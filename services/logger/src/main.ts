@@ -1,6 +1,6 @@
-import { AmqpConnection, Consumer, Publisher } from "@posthorn/chassis";
-import { createRecent, createService, runMain, type Recent } from "@posthorn/chassis";
-import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@posthorn/contract";
+import { AmqpConnection, Consumer, Publisher } from "@wellsent/chassis";
+import { createRecent, createService, runMain, type Recent } from "@wellsent/chassis";
+import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
 import type { AuditLine } from "./audit-line.ts";
 import { AuditLog } from "./audit-log.ts";
 import { loadConfig } from "./config.ts";

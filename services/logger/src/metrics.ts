@@ -1,17 +1,17 @@
 import { statfs } from "node:fs/promises";
-import { meter } from "@posthorn/chassis";
+import { meter } from "@wellsent/chassis";
 import type { Gauge, Registry } from "prom-client";
 import type { Ledger } from "./ledger.ts";
 
 const HELP = {
-  posthorn_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
-  posthorn_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
-  posthorn_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
-  posthorn_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
-  posthorn_ledger_broken: "1 while the ledger is missing, damaged or being built",
-  posthorn_parked_deliveries: "Deliveries that rest parked, by reason; none without a ledger",
-  posthorn_oldest_waiting_seconds: "Age of the oldest delivery not tried; NaN without a ledger",
-  posthorn_logger_unreadable_total: "Messages that could not be read, by code",
+  wellsent_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
+  wellsent_audit_lines_total: "Lines written to the audit log and synced, by kind of event",
+  wellsent_audit_sync_duration_seconds: "Time to write one group of lines and sync it to disk",
+  wellsent_audit_write_errors_total: "Failed reads and writes of the audit log, by error code",
+  wellsent_ledger_broken: "1 while the ledger is missing, damaged or being built",
+  wellsent_parked_deliveries: "Deliveries that rest parked, by reason; none without a ledger",
+  wellsent_oldest_waiting_seconds: "Age of the oldest delivery not tried; NaN without a ledger",
+  wellsent_logger_unreadable_total: "Messages that could not be read, by code",
 };
 const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
 const OLDEST = "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
@@ -26,15 +26,15 @@ const NO_LEDGER: Asked = { rows: () => [] };
 /** Creates the logger's metrics in its registry; `directory` is the audit log's. */
 export function createLoggerMetrics(registry: Registry, directory: string, ledger = NO_LEDGER) {
   const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("posthorn_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
-  sampled("posthorn_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
-  sampled("posthorn_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
+  sampled("wellsent_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
+  sampled("wellsent_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
+  sampled("wellsent_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
   return {
-    lines: counter("posthorn_audit_lines_total", "kind"),
-    syncSeconds: histogram("posthorn_audit_sync_duration_seconds", [0.001, 0.01, 0.1, 1, 10]),
-    writeErrors: counter("posthorn_audit_write_errors_total", "code"),
-    ledgerBroken: gauge("posthorn_ledger_broken"),
-    unreadable: counter("posthorn_logger_unreadable_total", "code"),
+    lines: counter("wellsent_audit_lines_total", "kind"),
+    syncSeconds: histogram("wellsent_audit_sync_duration_seconds", [0.001, 0.01, 0.1, 1, 10]),
+    writeErrors: counter("wellsent_audit_write_errors_total", "code"),
+    ledgerBroken: gauge("wellsent_ledger_broken"),
+    unreadable: counter("wellsent_logger_unreadable_total", "code"),
   };
 }
 

@@ -1,8 +1,8 @@
-import { copyOf, type Delivery, type Publication, type Publisher } from "@posthorn/chassis";
-import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@posthorn/contract";
-import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@posthorn/contract";
-import { toOutcomeMessage } from "@posthorn/contract";
-import type { Answer, DeliveryId, Outcome } from "@posthorn/contract";
+import { copyOf, type Delivery, type Publication, type Publisher } from "@wellsent/chassis";
+import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@wellsent/contract";
+import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@wellsent/contract";
+import { toOutcomeMessage } from "@wellsent/contract";
+import type { Answer, DeliveryId, Outcome } from "@wellsent/contract";
 import { oldestId, type Ledger } from "./ledger.ts";
 
 /** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */

@@ -1,4 +1,4 @@
-import { deliveryIdSchema, domainSchema } from "@posthorn/contract";
+import { deliveryIdSchema, domainSchema } from "@wellsent/contract";
 import * as z from "zod";
 import type { Ledger } from "./ledger.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, inTime, TransientError, type Log, type Publisher } from "@posthorn/chassis";
-import { crashesOf, newEmailId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@posthorn/contract";
-import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@posthorn/contract";
+import { codeOf, inTime, TransientError, type Log, type Publisher } from "@wellsent/chassis";
+import { crashesOf, newEmailId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@wellsent/contract";
+import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
 import type { Action, Decide, Parked, Verdict } from "./parked-decision.ts";
 
 const PREFETCH = 100;

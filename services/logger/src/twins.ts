@@ -1,5 +1,5 @@
-import { remember } from "@posthorn/chassis";
-import type { Query } from "@posthorn/contract";
+import { remember } from "@wellsent/chassis";
+import type { Query } from "@wellsent/contract";
 
 /** Several times what emailers can have in their hands. */
 const REMEMBERED = 20_000;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publisher } from "@posthorn/chassis";
+import type { Publisher } from "@wellsent/chassis";
 import request from "supertest";
 import { toLine } from "../src/audit-line.ts";
 import { createInternalApp } from "../src/internal-server.ts";

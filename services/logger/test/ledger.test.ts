@@ -228,7 +228,7 @@ describe("a ledger that is being built", () => {
     ];
     const before = questions.map((ask) => ask());
     const { registry } = testMetrics(tmpdir(), ledger);
-    const gauge = registry.getSingleMetric("posthorn_parked_deliveries");
+    const gauge = registry.getSingleMetric("wellsent_parked_deliveries");
     const parked = async () => (await gauge?.get())?.values.map(({ value }) => value);
     expect(await parked()).toEqual([1_199]);
 

@@ -6,7 +6,7 @@ describe("createLoggerMetrics", () => {
     const known = await testMetrics(temporaryDirectory()).registry.metrics();
     const unknown = await testMetrics("/nowhere/audit").registry.metrics();
 
-    expect(known).toMatch(/\nposthorn_audit_disk_free_bytes [1-9]\d+\n/);
-    expect(unknown).toMatch(/\nposthorn_audit_disk_free_bytes Nan\n/);
+    expect(known).toMatch(/\nwellsent_audit_disk_free_bytes [1-9]\d+\n/);
+    expect(unknown).toMatch(/\nwellsent_audit_disk_free_bytes Nan\n/);
   });
 });

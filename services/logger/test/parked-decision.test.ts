@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publication } from "@posthorn/chassis";
-import { newEmailId } from "@posthorn/contract";
+import type { Publication } from "@wellsent/chassis";
+import { newEmailId } from "@wellsent/contract";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { toLine, type AuditLine } from "../src/audit-line.ts";
 import { Ledger, oldestId } from "../src/ledger.ts";

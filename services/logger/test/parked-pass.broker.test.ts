@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { declare } from "@posthorn/chassis";
-import { topology } from "@posthorn/contract";
+import { declare } from "@wellsent/chassis";
+import { topology } from "@wellsent/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import type { Decide } from "../src/parked-decision.ts";

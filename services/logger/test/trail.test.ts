@@ -1,7 +1,7 @@
 import { createTwins } from "../src/twins.ts";
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
-import { createRecent, type Recent, type Delivery } from "@posthorn/chassis";
+import { createRecent, type Recent, type Delivery } from "@wellsent/chassis";
 import type { Open } from "../src/audit-file.ts";
 import type { AuditLine } from "../src/audit-line.ts";
 import { GroupCommit } from "../src/group-commit.ts";

@@ -2,14 +2,14 @@ import type { Registry } from "prom-client";
 import { meter } from "../metrics.ts";
 
 const HELP = {
-  posthorn_amqp_connection_up: "1 while the connection to the broker stands",
-  posthorn_amqp_connection_blocked: "1 while the broker blocks it for a memory or disk alarm",
-  posthorn_amqp_connects_total: "Connections to the broker that were established",
-  posthorn_amqp_publishes_total: "Messages published: confirmed, or the code of what came instead",
-  posthorn_amqp_publishes_in_flight: "Messages published and not yet confirmed",
-  posthorn_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
-  posthorn_amqp_deliveries_total: "Deliveries by how they were settled: ack, reject, leave or lost",
-  posthorn_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
+  wellsent_amqp_connection_up: "1 while the connection to the broker stands",
+  wellsent_amqp_connection_blocked: "1 while the broker blocks it for a memory or disk alarm",
+  wellsent_amqp_connects_total: "Connections to the broker that were established",
+  wellsent_amqp_publishes_total: "Messages published: confirmed, or the code of what came instead",
+  wellsent_amqp_publishes_in_flight: "Messages published and not yet confirmed",
+  wellsent_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
+  wellsent_amqp_deliveries_total: "Deliveries by how they were settled: ack, reject, leave or lost",
+  wellsent_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
 };
 const PUBLISH_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
@@ -20,13 +20,13 @@ export type AmqpMetrics = ReturnType<typeof createAmqpMetrics>;
 export function createAmqpMetrics(registry: Registry) {
   const { counter, gauge, histogram } = meter(registry, HELP);
   return {
-    up: gauge("posthorn_amqp_connection_up", "purpose"),
-    blocked: gauge("posthorn_amqp_connection_blocked", "purpose"),
-    connects: counter("posthorn_amqp_connects_total", "purpose"),
-    publishes: counter("posthorn_amqp_publishes_total", "exchange", "result"),
-    publishesInFlight: gauge("posthorn_amqp_publishes_in_flight"),
-    publishSeconds: histogram("posthorn_amqp_publish_duration_seconds", PUBLISH_BUCKETS),
-    deliveries: counter("posthorn_amqp_deliveries_total", "queue", "settled"),
-    deliveriesInFlight: gauge("posthorn_amqp_deliveries_in_flight"),
+    up: gauge("wellsent_amqp_connection_up", "purpose"),
+    blocked: gauge("wellsent_amqp_connection_blocked", "purpose"),
+    connects: counter("wellsent_amqp_connects_total", "purpose"),
+    publishes: counter("wellsent_amqp_publishes_total", "exchange", "result"),
+    publishesInFlight: gauge("wellsent_amqp_publishes_in_flight"),
+    publishSeconds: histogram("wellsent_amqp_publish_duration_seconds", PUBLISH_BUCKETS),
+    deliveries: counter("wellsent_amqp_deliveries_total", "queue", "settled"),
+    deliveriesInFlight: gauge("wellsent_amqp_deliveries_in_flight"),
   };
 }

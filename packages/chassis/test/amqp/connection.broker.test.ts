@@ -53,9 +53,9 @@ describe("AmqpConnection", () => {
 
     await isUp(connection);
 
-    expect(await rig.metric("posthorn_amqp_connection_up", { purpose: "test" })).toBe(1);
-    expect(await rig.metric("posthorn_amqp_connection_blocked", { purpose: "test" })).toBe(0);
-    expect(await rig.metric("posthorn_amqp_connects_total", { purpose: "test" })).toBe(1);
+    expect(await rig.metric("wellsent_amqp_connection_up", { purpose: "test" })).toBe(1);
+    expect(await rig.metric("wellsent_amqp_connection_blocked", { purpose: "test" })).toBe(0);
+    expect(await rig.metric("wellsent_amqp_connects_total", { purpose: "test" })).toBe(1);
     expect(connection.blocked).toBe(false);
   });
 
@@ -78,7 +78,7 @@ describe("AmqpConnection", () => {
     proxy.refuse(false);
 
     await isUp(connection);
-    expect(await rig.metric("posthorn_amqp_connects_total")).toBe(1);
+    expect(await rig.metric("wellsent_amqp_connects_total")).toBe(1);
   });
 
   it("says that the broker is gone, and comes back", async () => {
@@ -90,10 +90,10 @@ describe("AmqpConnection", () => {
     await waitFor("the loss", () => connection.check());
 
     expect(connection.check()).toStrictEqual({ reason: "broker away (test)", blocks: false });
-    expect(await rig.metric("posthorn_amqp_connection_up")).toBe(0);
+    expect(await rig.metric("wellsent_amqp_connection_up")).toBe(0);
     proxy.refuse(false);
     await isUp(connection);
-    expect(await rig.metric("posthorn_amqp_connects_total")).toBe(2);
+    expect(await rig.metric("wellsent_amqp_connects_total")).toBe(2);
   });
 
   it("reads the URL anew at each connect, so that a rotated password needs no restart", async () => {
@@ -158,7 +158,7 @@ describe("AmqpConnection", () => {
     current = url;
 
     await isUp(connection);
-    expect(await rig.metric("posthorn_amqp_connects_total")).toBe(1);
+    expect(await rig.metric("wellsent_amqp_connects_total")).toBe(1);
   });
 
   it("gives up after ten seconds a server that accepts and never answers, and connects to a good one", async () => {

@@ -106,7 +106,7 @@ describe("Consumer", () => {
         handle: () => Promise.resolve(settlement),
       });
       await waitFor("settling", () =>
-        rig.metric("posthorn_amqp_deliveries_total", { queue: one, settled: settlement }),
+        rig.metric("wellsent_amqp_deliveries_total", { queue: one, settled: settlement }),
       );
 
       await consumer.stop(AbortSignal.timeout(5_000));
@@ -123,7 +123,7 @@ describe("Consumer", () => {
       handle: () => Promise.resolve("leave"),
     });
     await waitFor("handling", () =>
-      rig.metric("posthorn_amqp_deliveries_total", { settled: "leave" }),
+      rig.metric("wellsent_amqp_deliveries_total", { settled: "leave" }),
     );
     expect(await broker.depth(one)).toBe(0);
 
@@ -152,7 +152,7 @@ describe("Consumer", () => {
         expect.objectContaining({ level: "error", message: "delivery not handled", queue: one }),
       );
       expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
-      expect(await rig.metric("posthorn_amqp_deliveries_in_flight")).toBe(0);
+      expect(await rig.metric("wellsent_amqp_deliveries_in_flight")).toBe(0);
     },
   );
 
@@ -168,13 +168,13 @@ describe("Consumer", () => {
       const expected = Math.min(24, settled + 7);
       await waitFor("the next", () => held.length >= expected);
       expect(held.length).toBeLessThanOrEqual(settled + 1 + 7);
-      expect(await rig.metric("posthorn_amqp_deliveries_in_flight")).toBeLessThanOrEqual(7);
+      expect(await rig.metric("wellsent_amqp_deliveries_in_flight")).toBeLessThanOrEqual(7);
     }
 
     for (const { settle } of held) settle("ack");
     await waitFor(
       "all",
-      async () => (await rig.metric("posthorn_amqp_deliveries_in_flight")) === 0,
+      async () => (await rig.metric("wellsent_amqp_deliveries_in_flight")) === 0,
     );
     expect(held).toHaveLength(24);
   });
@@ -216,7 +216,7 @@ describe("Consumer#pause and #resume", () => {
     await waitFor("the cancel", cancelled);
     held[0]?.settle("ack");
     await waitFor("settling", () =>
-      rig.metric("posthorn_amqp_deliveries_total", { settled: "ack" }),
+      rig.metric("wellsent_amqp_deliveries_total", { settled: "ack" }),
     );
 
     expect(held).toHaveLength(1);
@@ -271,7 +271,7 @@ describe("Consumer#pause and #resume", () => {
     proxy.cut();
     await waitFor(
       "another connection",
-      async () => ((await rig.metric("posthorn_amqp_connects_total")) ?? 0) > 1,
+      async () => ((await rig.metric("wellsent_amqp_connects_total")) ?? 0) > 1,
     );
     await waitFor(
       "another channel",
@@ -301,9 +301,9 @@ describe("Consumer#release", () => {
     for (const { settle } of held) settle("ack");
     await waitFor(
       "settling",
-      async () => (await rig.metric("posthorn_amqp_deliveries_total", { settled: "ack" })) === 2,
+      async () => (await rig.metric("wellsent_amqp_deliveries_total", { settled: "ack" })) === 2,
     );
-    expect(await rig.metric("posthorn_amqp_deliveries_total", { settled: "lost" })).toBe(2);
+    expect(await rig.metric("wellsent_amqp_deliveries_total", { settled: "lost" })).toBe(2);
   });
 
   it("returns it to the broker while paused, and does not take it again", async () => {

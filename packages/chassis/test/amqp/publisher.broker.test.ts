@@ -122,9 +122,9 @@ describe("Publisher#publish", () => {
 
     expect(await broker.depth("queue")).toBe(1_000);
     expect(
-      await rig.metric("posthorn_amqp_publishes_total", { exchange: "bound", result: "confirmed" }),
+      await rig.metric("wellsent_amqp_publishes_total", { exchange: "bound", result: "confirmed" }),
     ).toBe(1_000);
-    expect(await rig.metric("posthorn_amqp_publishes_in_flight")).toBe(0);
+    expect(await rig.metric("wellsent_amqp_publishes_in_flight")).toBe(0);
   });
 
   it("refuses with AMQP_UNROUTABLE what no queue is bound for", async () => {
@@ -135,7 +135,7 @@ describe("Publisher#publish", () => {
     expect(error).toBeInstanceOf(PublishRefused);
     expect(error).toMatchObject({ code: "AMQP_UNROUTABLE" });
     expect(
-      await rig.metric("posthorn_amqp_publishes_total", {
+      await rig.metric("wellsent_amqp_publishes_total", {
         exchange: "unbound",
         result: "AMQP_UNROUTABLE",
       }),
@@ -161,7 +161,7 @@ describe("Publisher#publish", () => {
     const publish = publisher.publish(message({ exchange: "", routingKey: "absent" }));
 
     await expect(publish).rejects.toMatchObject({ code: "AMQP_UNROUTABLE" });
-    expect(await rig.metric("posthorn_amqp_publishes_total", { exchange: "(default)" })).toBe(1);
+    expect(await rig.metric("wellsent_amqp_publishes_total", { exchange: "(default)" })).toBe(1);
   });
 
   it("does not know with AMQP_NACKED what the queue has not taken", async () => {
@@ -212,7 +212,7 @@ describe("Publisher#publish", () => {
     expect(new Set(errors.map((error) => (error as PublishUnknown).code))).toStrictEqual(
       new Set(["AMQP_CHANNEL_LOST"]),
     );
-    expect(await rig.metric("posthorn_amqp_publishes_in_flight")).toBe(0);
+    expect(await rig.metric("wellsent_amqp_publishes_in_flight")).toBe(0);
   });
 
   it("does not know with AMQP_CHANNEL_LOST when the broker closes the channel, and heals", async () => {
@@ -302,7 +302,7 @@ describe("Publisher#publishUntilConfirmed", () => {
     const publisher = await startPublisher();
     const publish = publisher.publishUntilConfirmed(message({ exchange: "", routingKey: "later" }));
     await waitFor("a return", () =>
-      rig.metric("posthorn_amqp_publishes_total", { result: "AMQP_UNROUTABLE" }),
+      rig.metric("wellsent_amqp_publishes_total", { result: "AMQP_UNROUTABLE" }),
     );
 
     await broker.channel.assertQueue("later", { arguments: { "x-queue-type": "quorum" } });

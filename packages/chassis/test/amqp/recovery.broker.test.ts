@@ -89,7 +89,7 @@ describe("publisher and consumer", () => {
     const { proxy, rig, bodies, begin, stop } = await start();
     const publish = await begin();
     const published: string[] = [];
-    const breaks = async () => ((await rig.metric("posthorn_amqp_connects_total")) ?? 0) - 2;
+    const breaks = async () => ((await rig.metric("wellsent_amqp_connects_total")) ?? 0) - 2;
 
     while ((await breaks()) < 10) {
       const batch = Array.from({ length: 50 }, (_, index) => String(published.length + index));
@@ -134,9 +134,9 @@ describe("publisher and consumer", () => {
     proxy.stall(true);
     const after = publish("after");
     await waitFor("a timeout", () =>
-      rig.metric("posthorn_amqp_publishes_total", { result: "AMQP_CONFIRM_TIMEOUT" }),
+      rig.metric("wellsent_amqp_publishes_total", { result: "AMQP_CONFIRM_TIMEOUT" }),
     );
-    await waitFor("the loss", async () => (await rig.metric("posthorn_amqp_connection_up")) === 0);
+    await waitFor("the loss", async () => (await rig.metric("wellsent_amqp_connection_up")) === 0);
     proxy.stall(false);
     await after;
 

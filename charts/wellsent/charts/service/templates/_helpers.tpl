@@ -1,0 +1,77 @@
+{{/* `<release>-<alias>`, never shortened: two releases whose names share their beginning must not meet. */}}
+{{- define "service.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name .Chart.Name -}}
+{{- if gt (len $name) 52 -}}
+{{- fail (printf "the name %q has more than 52 characters, the most a StatefulSet's pods can carry in a label; take a shorter release name" $name) -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* Of every object; of no selector. */}}
+{{- define "service.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | regexFind "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?" | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: wellsent
+{{ include "service.selectorLabels" . }}
+{{- end -}}
+
+{{/* Immutable in workloads: nothing that changes with a version. */}}
+{{- define "service.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "service.image" -}}
+{{- $registry := dig "imageRegistry" "" (.Values.global | default dict) | default .Values.image.registry -}}
+{{- $repository := ternary .Values.image.repository (printf "%s/%s" $registry .Values.image.repository) (empty $registry) -}}
+{{- if and .Values.image.digest .Values.image.tag -}}
+{{- printf "%s:%s@%s" $repository .Values.image.tag .Values.image.digest -}}
+{{- else if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The most pods there can be: what is limited for all of them is shared out by it. */}}
+{{- define "service.maxReplicas" -}}
+{{- if .Values.keda.enabled }}{{ int .Values.keda.maxReplicas }}
+{{- else if .Values.autoscaling.enabled }}{{ int .Values.autoscaling.maxReplicas }}
+{{- else }}{{ max 1 .Values.replicaCount }}{{ end -}}
+{{- end -}}
+
+{{/* "true" or empty; an external broker's URL says it too. */}}
+{{- define "service.rabbitmqTls" -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- if or (dig "tls" "enabled" false $broker) (hasPrefix "amqps:" (dig "url" "" $broker)) }}true{{ end -}}
+{{- end -}}
+
+{{/* Whether the broker is this release's own. */}}
+{{- define "service.ownBroker" -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- if not (or $broker.url $broker.existingSecret) }}true{{ end -}}
+{{- end -}}
+
+{{/* The Secret whose `uri` is the broker's: one that is there, the one made of a given URL, or that of the release's own broker. */}}
+{{- define "service.brokerSecret" -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- $made := ternary "broker" "rabbitmq" (not (empty $broker.url)) -}}
+{{- $broker.existingSecret | default (printf "%s-%s" .Release.Name $made) -}}
+{{- end -}}
+
+{{/* Where an external broker listens: as is said, as its URL says, or as is usual. */}}
+{{- define "service.brokerPort" -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- $authority := regexFind "^amqps?://[^/?#]*" (dig "url" "" $broker) -}}
+{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | int -}}
+{{- dig "port" 0 $broker | default $port | default (ternary 5671 5672 (not (empty (include "service.rabbitmqTls" .)))) -}}
+{{- end -}}
+
+{{/* The Secret whose ca.crt the broker's certificate is checked against, or nothing. */}}
+{{- define "service.caSecret" -}}
+{{- if include "service.rabbitmqTls" . -}}
+{{- $own := ternary (printf "%s-rabbitmq-tls" .Release.Name) "" (not (empty (include "service.ownBroker" .))) -}}
+{{- dig "rabbitmq" "tls" "caSecret" "" (.Values.global | default dict) | default $own -}}
+{{- end -}}
+{{- end -}}

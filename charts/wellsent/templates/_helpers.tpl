@@ -1,0 +1,67 @@
+{{- define "wellsent.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: wellsent
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Whether mail goes to an inbox of the release's own, because no relay is set. */}}
+{{- define "wellsent.inbox" -}}
+{{- if not (or .Values.global.relay.urls .Values.global.relay.existingSecret) }}true{{ end -}}
+{{- end -}}
+
+{{/* The ports of relays that are somewhere: a list in JSON. */}}
+{{- define "wellsent.relayPorts" -}}
+{{- $ports := list -}}
+{{- if not (include "wellsent.inbox" .) -}}
+{{- range .Values.global.relay.ports -}}{{- $ports = append $ports (int .) -}}{{- end -}}
+{{- range regexFindAll ":[0-9]+([/?,]|$)" (.Values.global.relay.urls | default "") -1 -}}
+{{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
+{{/* A key of a Secret that is there already, or nothing: (list . "secret" "key"). Empty without a cluster: helm template. */}}
+{{- define "wellsent.live" -}}
+{{- $data := (lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1)).data | default dict -}}
+{{- dig (index . 2) "" $data | b64dec -}}
+{{- end -}}
+
+{{/* Clients and operators keep their key and token where a deleted release leaves its record. */}}
+{{- define "wellsent.keep" -}}
+{{- if eq (dig "persistence" "retentionPolicy" "whenDeleted" "Retain" .Values.logger) "Retain" }}
+annotations:
+  helm.sh/resource-policy: keep
+{{- end }}
+{{- end -}}
+
+{{/* "true" or empty: whether there is all that `helm test` asks. */}}
+{{- define "wellsent.smokeTest" -}}
+{{- if and .Values.api.enabled .Values.emailer.enabled .Values.logger.enabled }}true{{ end -}}
+{{- end -}}
+
+{{/* (list . .Values.<name>.image): a registry that is empty is none. */}}
+{{- define "wellsent.image" -}}
+{{- $top := first . }}{{ $image := last . -}}
+{{- $registry := $top.Values.global.imageRegistry | default $image.registry -}}
+{{- $registry | empty | ternary "" (printf "%s/" $registry) }}{{ $image.repository }}
+{{- if or $image.tag (not $image.digest) }}:{{ $image.tag | default $top.Chart.AppVersion }}{{ end }}
+{{- with $image.digest }}@{{ . }}{{ end }}
+{{- end -}}
+
+{{- define "wellsent.pullSecrets" -}}
+{{- with .Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "wellsent.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
