@@ -72,7 +72,7 @@ export default defineConfig(
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
-    files: ["services/emailer/src/mail-transport.ts"],
+    files: ["services/emailer/src/relay/smtp-transport.ts"],
     rules: imports(forbid(...BROKER, ...WEB, ...LOG)),
   },
   {
@@ -80,10 +80,13 @@ export default defineConfig(
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
-    files: ["services/logger/src/internal-server.ts"],
+    files: ["services/logger/src/operator-api/server.ts"],
     rules: imports(forbid(...BROKER, ...MAIL, ...LOG)),
   },
-  { files: ["services/logger/src/sinks.ts"], rules: imports(forbid(...BROKER, ...WEB, ...MAIL)) },
+  {
+    files: ["services/logger/src/audit/sinks.ts"],
+    rules: imports(forbid(...BROKER, ...WEB, ...MAIL)),
+  },
   {
     files: ["**/test/**/*.ts"],
     plugins: { jest },

@@ -2,7 +2,7 @@ import { isSecret } from "@wellsent/chassis";
 import * as z from "zod";
 import { variables as apiVariables } from "../services/api/src/config.ts";
 import { variables as emailerVariables } from "../services/emailer/src/config.ts";
-import { relayOptions } from "../services/emailer/src/relay-url.ts";
+import { relayOptions } from "../services/emailer/src/relay/relay-url.ts";
 import { variables as loggerVariables } from "../services/logger/src/config.ts";
 
 /** docs/configuration.md, of the variables that each service reads; `generated` is the note that it is not written by hand. */

@@ -25,7 +25,7 @@ const EXIT_NOT_CAUGHT = 2;
 export const SABOTAGES = {
   /** The client gets its 202 before the broker has the email. */
   "early-202": {
-    file: "services/api/src/send-route.ts",
+    file: "services/api/src/send/route.ts",
     from: `    await publish({ ...message, ...way }).catch((error: unknown) => {
       throw toProblem(error, id);
     });`,
@@ -35,7 +35,7 @@ export const SABOTAGES = {
   },
   /** The broker forgets a delivery before a relay has taken it. */
   "ack-before-250": {
-    file: "services/emailer/src/handle-delivery.ts",
+    file: "services/emailer/src/delivery/handle-delivery.ts",
     from: "    return settlement.catch(leaveIfAborted);",
     to: `    void settlement.catch(leaveIfAborted).catch(() => undefined);
     return Promise.resolve("ack");`,
@@ -43,7 +43,7 @@ export const SABOTAGES = {
   },
   /** The broker forgets an event before it stands in the audit log. */
   "ack-before-sync": {
-    file: "services/logger/src/sinks.ts",
+    file: "services/logger/src/audit/sinks.ts",
     from: "      append(info[LINE], info[STANDS]);",
     to: `      append(info[LINE], () => undefined);
       info[STANDS]();`,
@@ -51,7 +51,7 @@ export const SABOTAGES = {
   },
   /** A retry is a copy that is published beside an acknowledgement, instead of one step inside the broker. */
   "requeue-by-copy": {
-    file: "services/emailer/src/outcomes.ts",
+    file: "services/emailer/src/delivery/outcome.ts",
     from: `    return kind === "email.deferred" ? "reject" : "ack";`,
     to: `    if (kind === "email.deferred") {
       const { body, properties } = attempt.delivery;
@@ -64,7 +64,7 @@ export const SABOTAGES = {
   },
   /** What the record already has as sent is sent again. */
   "ignore-guard": {
-    file: "services/emailer/src/handle-delivery.ts",
+    file: "services/emailer/src/delivery/handle-delivery.ts",
     from: "  if (answer && !OPEN.includes(answer.last)) {",
     to: `  if (answer && answer.last !== "email.sent" && !OPEN.includes(answer.last)) {`,
     caughtBy: "twiceOutside",

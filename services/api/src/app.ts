@@ -5,7 +5,7 @@ import type { ApiMetrics } from "./metrics.ts";
 import { assignRequestId, observe, requestIdOf, routeOf } from "./observe.ts";
 import { createOpenapi } from "./openapi.ts";
 import { Problem, type ProblemCode, type ProblemMembers, toProblem } from "./problem.ts";
-import { createSendRoute, refuseAtOnce, type SendOptions } from "./send-route.ts";
+import { createSendRoute, refuseAtOnce, type SendOptions } from "./send/route.ts";
 
 /** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
 const JSON_ESCAPE = 6;

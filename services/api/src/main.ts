@@ -2,7 +2,7 @@ import { AmqpConnection, createService, Publisher, runMain } from "@wellsent/cha
 import { topology } from "@wellsent/contract";
 import { createApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
-import { Backlog } from "./backlog.ts";
+import { Backlog } from "./send/queue-monitor.ts";
 import { loadConfig } from "./config.ts";
 import { HttpServer } from "./http-server.ts";
 import { createApiMetrics } from "./metrics.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import document from "../openapi.json" with { type: "json" };
 import manifest from "../package.json" with { type: "json" };
 import { PROBLEMS, problemSchema } from "./problem.ts";
-import { createSendSchema } from "./send-schema.ts";
+import { createSendSchema } from "./send/schema.ts";
 
 const PROBLEM_HEADERS: Readonly<Record<number, object>> = {
   401: { "WWW-Authenticate": text("`Bearer`") },

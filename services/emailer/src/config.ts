@@ -3,8 +3,8 @@ import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "
 import { count, integer, milliseconds, SECRET } from "@wellsent/chassis";
 import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
-import { isSender, addressOf } from "./mail.ts";
-import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay-url.ts";
+import { isSender, addressOf } from "./mail/mime.ts";
+import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay/relay-url.ts";
 
 const EHLO_NAME = /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/;
 const RUNGS_MAX = 16;

@@ -1,12 +1,12 @@
 import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@wellsent/chassis";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
-import { Brake } from "./brake.ts";
+import { Brake } from "./control/pause.ts";
 import { loadConfig } from "./config.ts";
-import { Guard } from "./guard.ts";
-import { createHandler } from "./handle-delivery.ts";
+import { Guard } from "./delivery/guard.ts";
+import { createHandler } from "./delivery/handle-delivery.ts";
 import { createEmailerMetrics } from "./metrics.ts";
-import { Relays } from "./relays.ts";
-import { takeLadder } from "./take-ladder.ts";
+import { Relays } from "./relay/relays.ts";
+import { takeLadder } from "./control/apply-ladder.ts";
 
 /** Splitting an email to 50 and recording outcomes, for every delivery in flight, with room to spare. */
 const PUBLISH_WINDOW = 2_000;

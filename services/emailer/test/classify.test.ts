@@ -6,7 +6,7 @@ import {
   isAuthRefused,
   isThrottled,
   type Fault,
-} from "../src/classify.ts";
+} from "../src/relay/classify.ts";
 import { seeded } from "../../../test/support/random.ts";
 
 const CODES = [...Object.keys(ERROR_CODES), "UNKNOWN", "ECONNRESET"];

@@ -4,7 +4,7 @@ import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Log, Publication, Publisher } from "@wellsent/chassis";
 import type { Answer, Outcome, Query } from "@wellsent/contract";
 import { Registry } from "prom-client";
-import { createHandler } from "../src/handle-delivery.ts";
+import { createHandler } from "../src/delivery/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
 
 const email = { toaddr: "a@example.com", subject: "s", body: "b" };

@@ -7,9 +7,9 @@ import { dnsCache } from "nodemailer/lib/shared";
 import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
-import { PATIENCE, type Patience } from "../src/passage.ts";
+import { PATIENCE, type Patience } from "../src/relay/passage.ts";
 import type { RelayConfig } from "../src/config.ts";
-import { Relays } from "../src/relays.ts";
+import { Relays } from "../src/relay/relays.ts";
 import {
   startScriptedRelay,
   type Phase,

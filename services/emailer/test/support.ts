@@ -1,4 +1,4 @@
-import type { Mail } from "../src/mail.ts";
+import type { Mail } from "../src/mail/mime.ts";
 import type { RelayConfig } from "../src/config.ts";
 
 /** A mail to a recipient. */

@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
-import { classify, explainBriefly } from "../src/classify.ts";
+import { classify, explainBriefly } from "../src/relay/classify.ts";
 import { loadConfig } from "../src/config.ts";
-import { createMailTransport } from "../src/mail-transport.ts";
+import { createMailTransport } from "../src/relay/smtp-transport.ts";
 import { mailTo } from "./support.ts";
 
 const DIR = join(process.cwd(), "services/emailer/test/tls");

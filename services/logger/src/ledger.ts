@@ -4,7 +4,7 @@ import type { SQLInputValue } from "node:sqlite";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { describe, TransientError, type Check, type Component, type Log } from "@wellsent/chassis";
 import type { Answer } from "@wellsent/contract";
-import type { AuditLine } from "./audit-line.ts";
+import type { AuditLine } from "./audit/line.ts";
 import type { AuditConfig } from "./config.ts";
 import { ADD, EXPIRE, LAST_EVENT, openLedgerFile, SCHEMA_VERSION } from "./ledger-file.ts";
 import type { LedgerFile } from "./ledger-file.ts";

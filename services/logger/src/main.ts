@@ -1,21 +1,21 @@
 import { AmqpConnection, Consumer, Publisher } from "@wellsent/chassis";
 import { createRecent, createService, runMain, type Recent } from "@wellsent/chassis";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
-import type { AuditLine } from "./audit-line.ts";
-import { AuditLog } from "./audit-log.ts";
+import type { AuditLine } from "./audit/line.ts";
+import { AuditLog } from "./audit/log.ts";
 import { loadConfig } from "./config.ts";
-import { GroupCommit } from "./group-commit.ts";
-import { createHandler } from "./handle-record.ts";
+import { GroupCommit } from "./audit/group-commit.ts";
+import { createHandler } from "./intake/handle-message.ts";
 import { Ledger } from "./ledger.ts";
-import { createInternalServer } from "./internal-server.ts";
+import { createInternalServer } from "./operator-api/server.ts";
 import { createLoggerMetrics } from "./metrics.ts";
-import { createDecide } from "./parked-decision.ts";
-import { isParked } from "./parked-list.ts";
-import { createPasses } from "./parked-pass.ts";
-import { createRedaction } from "./redaction.ts";
-import { createRecord } from "./sinks.ts";
-import { createTwins } from "./twins.ts";
-import { createWriterLock } from "./writer-lock.ts";
+import { createDecide } from "./parked/decide.ts";
+import { isParked } from "./parked/list.ts";
+import { createPasses } from "./parked/pass.ts";
+import { createRedaction } from "./audit/redaction.ts";
+import { createRecord } from "./audit/sinks.ts";
+import { createTwins } from "./intake/attempt-leases.ts";
+import { createWriterLock } from "./audit/writer-lock.ts";
 
 runMain((host) => {
   const config = loadConfig(host.env);

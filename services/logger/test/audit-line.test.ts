@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { acceptedLines, auditLineSchema, describeLine, toLine } from "../src/audit-line.ts";
+import { acceptedLines, auditLineSchema, describeLine, toLine } from "../src/audit/line.ts";
 import { EMAIL_ID, EMAIL_TIME, line } from "./support.ts";
 
 const email = { toaddr: ["a@example.com", "b@example.com"], subject: "Grüße", body: "é" };

@@ -1,4 +1,4 @@
-import type { AuditLine } from "../src/audit-line.ts";
+import type { AuditLine } from "../src/audit/line.ts";
 import {
   appendFileSync,
   readFileSync,
@@ -11,7 +11,7 @@ import {
 import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import type { Open } from "../src/audit-file.ts";
+import type { Open } from "../src/audit/file.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,

@@ -4,8 +4,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import { createRecent, type Recent } from "@wellsent/chassis";
 import { seeded } from "../../../test/support/random.ts";
-import type { AuditLine } from "../src/audit-line.ts";
-import { GroupCommit } from "../src/group-commit.ts";
+import type { AuditLine } from "../src/audit/line.ts";
+import { GroupCommit } from "../src/audit/group-commit.ts";
 import { ForgetfulDisk, type Life, type Skipped } from "./forgetful-disk.ts";
 import {
   auditLog,

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from
 import { open, type FileHandle } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Open } from "../src/audit-file.ts";
+import type { Open } from "../src/audit/file.ts";
 
 /** A call to the disk that a test takes out. */
 export type Skipped = "datasync" | "sync" | undefined;

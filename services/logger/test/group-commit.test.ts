@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
-import type { AuditLine } from "../src/audit-line.ts";
-import { GroupCommit, type Store } from "../src/group-commit.ts";
+import type { AuditLine } from "../src/audit/line.ts";
+import { GroupCommit, type Store } from "../src/audit/group-commit.ts";
 import { keepLog, line, testMetrics } from "./support.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { Publisher } from "@wellsent/chassis";
 import request from "supertest";
-import { toLine } from "../src/audit-line.ts";
-import { createInternalApp } from "../src/internal-server.ts";
+import { toLine } from "../src/audit/line.ts";
+import { createInternalApp } from "../src/operator-api/server.ts";
 import { Ledger } from "../src/ledger.ts";
-import { createPasses } from "../src/parked-pass.ts";
-import { createRedaction } from "../src/redaction.ts";
+import { createPasses } from "../src/parked/pass.ts";
+import { createRedaction } from "../src/audit/redaction.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
 

@@ -2,11 +2,11 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import { toLine, type AuditLine } from "../src/audit-line.ts";
-import { describeEmail } from "../src/internal-server.ts";
+import { toLine, type AuditLine } from "../src/audit/line.ts";
+import { describeEmail } from "../src/operator-api/server.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
 import { oldestWaiting } from "../src/metrics.ts";
-import { isParked, listParked, selects } from "../src/parked-list.ts";
+import { isParked, listParked, selects } from "../src/parked/list.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import type { Publication } from "@wellsent/chassis";
 import { newEmailId } from "@wellsent/contract";
 import { waitFor } from "../../../test/support/wait-for.ts";
-import { toLine, type AuditLine } from "../src/audit-line.ts";
+import { toLine, type AuditLine } from "../src/audit/line.ts";
 import { Ledger, oldestId } from "../src/ledger.ts";
-import { createDecide, type Action, type Parked } from "../src/parked-decision.ts";
+import { createDecide, type Action, type Parked } from "../src/parked/decide.ts";
 import { auditLog, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
 
 const HOUR_MS = 3_600_000;

@@ -3,8 +3,8 @@ import { declare } from "@wellsent/chassis";
 import { topology } from "@wellsent/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
-import type { Decide } from "../src/parked-decision.ts";
-import { createPasses } from "../src/parked-pass.ts";
+import type { Decide } from "../src/parked/decide.ts";
+import { createPasses } from "../src/parked/pass.ts";
 import { keepLog } from "./support.ts";
 
 let vhost: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import type { AuditLine } from "../src/audit-line.ts";
-import { createRedaction, type RedactionOptions } from "../src/redaction.ts";
+import type { AuditLine } from "../src/audit/line.ts";
+import { createRedaction, type RedactionOptions } from "../src/audit/redaction.ts";
 import { seeded } from "../../../test/support/random.ts";
 import { line } from "./support.ts";
 

@@ -2,8 +2,8 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "@jest/globals";
 import winston from "winston";
-import type { AuditLine } from "../src/audit-line.ts";
-import { createRecord } from "../src/sinks.ts";
+import type { AuditLine } from "../src/audit/line.ts";
+import { createRecord } from "../src/audit/sinks.ts";
 import { line } from "./support.ts";
 
 describe("createRecord", () => {

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterEach } from "@jest/globals";
 import type { Fields, Log } from "@wellsent/chassis";
 import { Registry } from "prom-client";
-import { AuditLog, type AuditLogOptions } from "../src/audit-log.ts";
-import { toLine, type AuditLine } from "../src/audit-line.ts";
+import { AuditLog, type AuditLogOptions } from "../src/audit/log.ts";
+import { toLine, type AuditLine } from "../src/audit/line.ts";
 import type { Ledger } from "../src/ledger.ts";
 import { createLoggerMetrics } from "../src/metrics.ts";
 

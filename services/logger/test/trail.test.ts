@@ -1,11 +1,11 @@
-import { createTwins } from "../src/twins.ts";
+import { createTwins } from "../src/intake/attempt-leases.ts";
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
 import { createRecent, type Recent, type Delivery } from "@wellsent/chassis";
-import type { Open } from "../src/audit-file.ts";
-import type { AuditLine } from "../src/audit-line.ts";
-import { GroupCommit } from "../src/group-commit.ts";
-import { createHandler } from "../src/handle-record.ts";
+import type { Open } from "../src/audit/file.ts";
+import type { AuditLine } from "../src/audit/line.ts";
+import { GroupCommit } from "../src/audit/group-commit.ts";
+import { createHandler } from "../src/intake/handle-message.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import {
   auditLog,

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import { createWriterLock } from "../src/writer-lock.ts";
+import { createWriterLock } from "../src/audit/writer-lock.ts";
 import { keepLog, temporaryDirectory } from "./support.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 

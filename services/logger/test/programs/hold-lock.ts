@@ -1,5 +1,5 @@
 /** Holds the writer lock of the directory that it is given, until it is killed. */
-import { createWriterLock } from "../../src/writer-lock.ts";
+import { createWriterLock } from "../../src/audit/writer-lock.ts";
 
 const ignore = () => undefined;
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
