@@ -8,7 +8,8 @@ FROM --platform=$BUILDPLATFORM node:24-bookworm-slim AS dependencies
 ARG BUILDKIT_SBOM_SCAN_STAGE=true
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY packages/chassis/package.json packages/chassis/
+COPY packages/amqp/package.json packages/amqp/
+COPY packages/runtime/package.json packages/runtime/
 COPY packages/contract/package.json packages/contract/
 COPY services/api/package.json services/api/
 COPY services/emailer/package.json services/emailer/

@@ -42,7 +42,7 @@ export default defineConfig(
   },
   {
     files: ["packages/*/src/**/*.ts", "services/*/src/**/*.ts"],
-    ignores: ["packages/chassis/src/run-main.ts"],
+    ignores: ["packages/runtime/src/run-main.ts"],
     rules: {
       "no-restricted-globals": [
         "error",
@@ -55,15 +55,15 @@ export default defineConfig(
     rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL, ...LOG, "prom-client")),
   },
   {
-    files: ["packages/chassis/src/**/*.ts"],
+    files: ["packages/runtime/src/**/*.ts"],
     rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
-    files: ["packages/chassis/src/amqp/*.ts"],
-    rules: imports(forbid("@wellsent/*", ...WEB, ...MAIL, ...LOG)),
+    files: ["packages/amqp/src/**/*.ts"],
+    rules: imports(forbid("@wellsent/contract", ...WEB, ...MAIL, ...LOG)),
   },
   {
-    files: ["packages/chassis/src/logger.ts"],
+    files: ["packages/runtime/src/log.ts"],
     rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL)),
   },
   { files: ["services/api/src/**/*.ts"], rules: imports(forbid(...BROKER, ...MAIL, ...LOG)) },

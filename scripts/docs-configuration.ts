@@ -1,4 +1,4 @@
-import { isSecret } from "@wellsent/chassis";
+import { isSecret } from "@wellsent/runtime";
 import * as z from "zod";
 import { variables as apiVariables } from "../services/api/src/config.ts";
 import { variables as emailerVariables } from "../services/emailer/src/config.ts";

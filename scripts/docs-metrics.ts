@@ -1,4 +1,5 @@
-import { createAmqpMetrics, createRegistry } from "@wellsent/chassis";
+import { createAmqpMetrics } from "@wellsent/amqp";
+import { createRegistry } from "@wellsent/runtime";
 import type { Registry } from "prom-client";
 import { createApiMetrics } from "../services/api/src/metrics.ts";
 import { createEmailerMetrics } from "../services/emailer/src/metrics.ts";

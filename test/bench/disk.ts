@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { connect } from "amqplib";
 import { EMAILS_EXCHANGE, topology } from "@wellsent/contract";
-import { declare } from "@wellsent/chassis";
+import { declare } from "@wellsent/amqp";
 import { startBroker } from "../support/broker-process.ts";
 
 /**

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { declare } from "@wellsent/chassis";
+import { declare } from "@wellsent/amqp";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import { startBroker } from "../support/broker-process.ts";
 import { probe } from "../support/broker.ts";

@@ -171,7 +171,7 @@ describe("the images together", () => {
     const error = thrown(() => execFileSync("docker", args, { stdio: "pipe" }));
 
     const said = (error as { stderr: Buffer }).stderr.toString();
-    expect(said).toMatch(/Error: here[^]*packages\/chassis\/src\/run-main\.ts:\d+/);
+    expect(said).toMatch(/Error: here[^]*packages\/runtime\/src\/run-main\.ts:\d+/);
   });
 });
 

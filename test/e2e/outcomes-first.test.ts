@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startProxy, type Proxy } from "../../packages/chassis/test/support/proxy.ts";
+import { startProxy, type Proxy } from "../../packages/amqp/test/proxy.ts";
 import { allReady, emailNumber, startSystem, type System } from "../support/system.ts";
 import { waitFor } from "../support/wait-for.ts";
 

@@ -1,4 +1,4 @@
-import type { Topology } from "@wellsent/chassis";
+import type { Topology } from "@wellsent/amqp";
 
 /** Several topologies as one. */
 export function join(...parts: Partial<Topology>[]): Topology {

@@ -3,7 +3,7 @@ import type { GetMessage } from "amqplib";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { join } from "../../../test/support/topology.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
-import { declare } from "../../chassis/src/index.ts";
+import { declare } from "../../amqp/src/index.ts";
 import { attemptOf, crashesOf, type Counted } from "../src/delivery.ts";
 import { ladder, topology } from "../src/topology.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { createVhost, deleteVhost, probe } from "../../../test/support/broker.ts";
 import { join } from "../../../test/support/topology.ts";
-import { declare } from "../../chassis/src/index.ts";
+import { declare } from "../../amqp/src/index.ts";
 import { DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
 
 let url: string;

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { ConfigError, invalidConfig, textOf, type Log } from "@wellsent/chassis";
+import { ConfigError, invalidConfig, textOf, type Log } from "@wellsent/runtime";
 import { Problem } from "./problem.ts";
 
 /** The file is small: reading it misses no change, as looking at its times or its symbolic link can. */

@@ -1,4 +1,4 @@
-import { describe, type Log } from "@wellsent/chassis";
+import { describe, type Log } from "@wellsent/runtime";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import { parseJsonBody, readBody, requireJson } from "./json-body.ts";
 import type { ApiMetrics } from "./metrics.ts";

@@ -1,5 +1,5 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/chassis";
-import { count, integer, milliseconds, port } from "@wellsent/chassis";
+import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/runtime";
+import { count, integer, milliseconds, port } from "@wellsent/runtime";
 import { BODY_BYTES_MAX } from "@wellsent/contract";
 import * as z from "zod";
 

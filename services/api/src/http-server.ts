@@ -4,7 +4,7 @@ import type { IncomingMessage, RequestListener, Server, ServerOptions } from "no
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { inTime, listen, type Check, type Component, type Log } from "@wellsent/chassis";
+import { inTime, listen, type Check, type Component, type Log } from "@wellsent/runtime";
 import type { HttpConfig } from "./config.ts";
 import { Conversation } from "./conversation.ts";
 import { Problem, type ProblemCode } from "./problem.ts";

@@ -1,4 +1,5 @@
-import { AmqpConnection, createService, Publisher, runMain } from "@wellsent/chassis";
+import { amqpParts, AmqpConnection, Publisher } from "@wellsent/amqp";
+import { createService, runMain } from "@wellsent/runtime";
 import { topology } from "@wellsent/contract";
 import { createApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
@@ -10,7 +11,9 @@ import { createApiMetrics } from "./metrics.ts";
 runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
-  const { log, registry, amqp, program } = createService("api", config, declared, host);
+  const service = createService("api", config, host);
+  const { log, registry, program } = service;
+  const amqp = amqpParts(service, config, declared);
   const metrics = createApiMetrics(registry);
 
   const control = new AmqpConnection({ ...amqp, purpose: "control" });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
-import type { Log } from "@wellsent/chassis";
+import type { Log } from "@wellsent/runtime";
 import type { Request, RequestHandler } from "express";
 import type { ApiMetrics } from "./metrics.ts";
 

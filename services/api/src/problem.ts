@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { AppError, codeOf, PublishRefused, PublishUnknown } from "@wellsent/chassis";
+import { AppError, codeOf, PublishRefused, PublishUnknown } from "@wellsent/runtime";
 import * as z from "zod";
 import problems from "../problems.json" with { type: "json" };
 import { requestIdOf } from "./observe.ts";

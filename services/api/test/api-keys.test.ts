@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError } from "@wellsent/chassis";
+import { ConfigError } from "@wellsent/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { createApiKeys } from "../src/api-keys.ts";
 import { Problem } from "../src/problem.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PublishRefused, PublishUnknown } from "@wellsent/chassis";
+import { PublishRefused, PublishUnknown } from "@wellsent/runtime";
 import { isEmailId, readEmail } from "@wellsent/contract";
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";

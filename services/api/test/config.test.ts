@@ -1,4 +1,4 @@
-import { ConfigError } from "@wellsent/chassis";
+import { ConfigError } from "@wellsent/runtime";
 import { describe, expect, it } from "@jest/globals";
 import { loadConfig } from "../src/config.ts";
 

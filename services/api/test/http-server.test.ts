@@ -1,7 +1,7 @@
 import { request as httpRequest, Agent, type ServerOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publication } from "@wellsent/chassis";
+import type { Publication } from "@wellsent/amqp";
 import { HttpServer } from "../src/http-server.ts";
 import {
   connectRaw,

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { AmqpConnection } from "@wellsent/chassis";
+import type { AmqpConnection } from "@wellsent/amqp";
 import { topology } from "@wellsent/contract";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Registry } from "prom-client";

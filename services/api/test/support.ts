@@ -1,6 +1,7 @@
 import { createConnection, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Fields, Log, Publication } from "@wellsent/chassis";
+import type { Publication } from "@wellsent/amqp";
+import type { Fields, Log } from "@wellsent/runtime";
 import { Registry } from "prom-client";
 import { createApp, type AppOptions } from "../src/app.ts";
 import { createApiMetrics } from "../src/metrics.ts";

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
-import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@wellsent/chassis";
-import { count, integer, milliseconds, SECRET } from "@wellsent/chassis";
+import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@wellsent/runtime";
+import { count, integer, milliseconds, SECRET } from "@wellsent/runtime";
 import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
 import { isSender, addressOf } from "./mail/mime.ts";

@@ -1,4 +1,5 @@
-import { AmqpConnection, Consumer, createService, Publisher, runMain } from "@wellsent/chassis";
+import { amqpParts, AmqpConnection, Consumer, Publisher } from "@wellsent/amqp";
+import { createService, runMain } from "@wellsent/runtime";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import { Brake } from "./control/pause.ts";
 import { loadConfig } from "./config.ts";
@@ -17,7 +18,9 @@ runMain((host) => {
   const common = topology(config.amqp.articleExchange);
   // The ladder's bindings are taken by the consumer, less what another schedule left.
   const declared = { ...common, queues: [...common.queues, ...ladder(seconds).queues] };
-  const { log, registry, amqp, program } = createService("emailer", config, declared, host);
+  const service = createService("emailer", config, host);
+  const { log, registry, program } = service;
+  const amqp = amqpParts(service, config, declared);
   const metrics = createEmailerMetrics(registry, () => consumer.paused);
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });

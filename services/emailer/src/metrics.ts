@@ -1,4 +1,4 @@
-import { meter } from "@wellsent/chassis";
+import { meter } from "@wellsent/runtime";
 import type { Registry } from "prom-client";
 
 const HELP = {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { declare } from "@wellsent/chassis";
+import { declare } from "@wellsent/amqp";
 import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@wellsent/contract";
 import { ladder, topology } from "@wellsent/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";

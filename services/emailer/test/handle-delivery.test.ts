@@ -1,7 +1,8 @@
 import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
-import type { Delivery, Log, Publication, Publisher } from "@wellsent/chassis";
+import type { Delivery, Publication, Publisher } from "@wellsent/amqp";
+import type { Log } from "@wellsent/runtime";
 import type { Answer, Outcome, Query } from "@wellsent/contract";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/delivery/handle-delivery.ts";

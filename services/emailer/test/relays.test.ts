@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Log } from "@wellsent/chassis";
+import type { Log } from "@wellsent/runtime";
 import { dnsCache } from "nodemailer/lib/shared";
 import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";

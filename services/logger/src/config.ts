@@ -1,5 +1,5 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/chassis";
-import { count, integer, port, SECRET, secretReader } from "@wellsent/chassis";
+import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/runtime";
+import { count, integer, port, SECRET, secretReader } from "@wellsent/runtime";
 import * as z from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;

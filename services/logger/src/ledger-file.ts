@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { SQLInputValue, StatementSync } from "node:sqlite";
-import { TransientError } from "@wellsent/chassis";
+import { TransientError } from "@wellsent/runtime";
 import type { EventKind } from "@wellsent/contract";
 import { openDatabase } from "./open-database.ts";
 

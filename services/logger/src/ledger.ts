@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { SQLInputValue } from "node:sqlite";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { describe, TransientError, type Check, type Component, type Log } from "@wellsent/chassis";
+import { describe, TransientError, type Check, type Component, type Log } from "@wellsent/runtime";
 import type { Answer } from "@wellsent/contract";
 import type { AuditLine } from "./audit/line.ts";
 import type { AuditConfig } from "./config.ts";

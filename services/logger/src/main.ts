@@ -1,5 +1,5 @@
-import { AmqpConnection, Consumer, Publisher } from "@wellsent/chassis";
-import { createRecent, createService, runMain, type Recent } from "@wellsent/chassis";
+import { amqpParts, AmqpConnection, Consumer, Publisher } from "@wellsent/amqp";
+import { createRecent, createService, runMain, type Recent } from "@wellsent/runtime";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
 import type { AuditLine } from "./audit/line.ts";
 import { AuditLog } from "./audit/log.ts";
@@ -20,7 +20,9 @@ import { createWriterLock } from "./audit/writer-lock.ts";
 runMain((host) => {
   const config = loadConfig(host.env);
   const declared = topology(config.amqp.articleExchange);
-  const { log, registry, amqp, program } = createService("logger", config, declared, host);
+  const service = createService("logger", config, host);
+  const { log, registry, program } = service;
+  const amqp = amqpParts(service, config, declared);
   const asked = { rows: (sql: string) => ledger.rows(sql) };
   const metrics = createLoggerMetrics(registry, config.audit.directory, asked);
 

@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { meter } from "@wellsent/chassis";
+import { meter } from "@wellsent/runtime";
 import type { Gauge, Registry } from "prom-client";
 import type { Ledger } from "./ledger.ts";
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
-import { createRecent, type Recent } from "@wellsent/chassis";
+import { createRecent, type Recent } from "@wellsent/runtime";
 import { seeded } from "../../../test/support/random.ts";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit } from "../src/audit/group-commit.ts";

@@ -1,7 +1,7 @@
 import { createTwins } from "../src/intake/attempt-leases.ts";
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "@jest/globals";
-import type { Delivery, Publication } from "@wellsent/chassis";
+import type { Delivery, Publication } from "@wellsent/amqp";
 import type { AuditLine } from "../src/audit/line.ts";
 import { createHandler } from "../src/intake/handle-message.ts";
 import { EMAIL_ID, keepLog, testMetrics } from "./support.ts";

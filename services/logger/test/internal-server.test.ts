@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publisher } from "@wellsent/chassis";
+import type { Publisher } from "@wellsent/amqp";
 import request from "supertest";
 import { toLine } from "../src/audit/line.ts";
 import { createInternalApp } from "../src/operator-api/server.ts";

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publication } from "@wellsent/chassis";
+import type { Publication } from "@wellsent/amqp";
 import { newEmailId } from "@wellsent/contract";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import { toLine, type AuditLine } from "../src/audit/line.ts";

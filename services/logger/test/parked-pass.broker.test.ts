@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { declare } from "@wellsent/chassis";
+import { declare } from "@wellsent/amqp";
 import { topology } from "@wellsent/contract";
 import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "@jest/globals";
-import type { Fields, Log } from "@wellsent/chassis";
+import type { Fields, Log } from "@wellsent/runtime";
 import { Registry } from "prom-client";
 import { AuditLog, type AuditLogOptions } from "../src/audit/log.ts";
 import { toLine, type AuditLine } from "../src/audit/line.ts";

@@ -1,7 +1,8 @@
 import { createTwins } from "../src/intake/attempt-leases.ts";
 import { open } from "node:fs/promises";
 import { describe, expect, it } from "@jest/globals";
-import { createRecent, type Recent, type Delivery } from "@wellsent/chassis";
+import type { Delivery } from "@wellsent/amqp";
+import { createRecent, type Recent } from "@wellsent/runtime";
 import type { Open } from "../src/audit/file.ts";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit } from "../src/audit/group-commit.ts";

@@ -1,5 +1,7 @@
-import { declare, PublishRefused, Session } from "@wellsent/chassis";
-import type { Check, ConfirmChannel, SessionOptions } from "@wellsent/chassis";
+import { declare, Session } from "@wellsent/amqp";
+import { PublishRefused } from "@wellsent/runtime";
+import type { ConfirmChannel, SessionOptions } from "@wellsent/amqp";
+import type { Check } from "@wellsent/runtime";
 import { EMAILER_QUEUE } from "@wellsent/contract";
 import type { ApiMetrics } from "../metrics.ts";
 

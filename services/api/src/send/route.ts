@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Publication, PublishRefused } from "@wellsent/chassis";
+import type { Publication } from "@wellsent/amqp";
+import type { PublishRefused } from "@wellsent/runtime";
 import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@wellsent/contract";
 import type { RequestHandler } from "express";
 import type { ApiMetrics } from "../metrics.ts";

@@ -1,4 +1,4 @@
-import { declare, type ConfirmChannel } from "@wellsent/chassis";
+import { declare, type ConfirmChannel } from "@wellsent/amqp";
 import { attemptQueue, attemptQueues, isAttemptQueue, retryBindings } from "@wellsent/contract";
 import { LADDER_QUEUE, RETRY_EXCHANGE, RETRY_SPARE_EXCHANGE } from "@wellsent/contract";
 import type { Binding } from "@wellsent/contract";

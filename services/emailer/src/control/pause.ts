@@ -1,5 +1,6 @@
-import { Session } from "@wellsent/chassis";
-import type { Check, ConfirmChannel, Consumer, SessionOptions } from "@wellsent/chassis";
+import { Session } from "@wellsent/amqp";
+import type { ConfirmChannel, Consumer, SessionOptions } from "@wellsent/amqp";
+import type { Check } from "@wellsent/runtime";
 import { PAUSED_QUEUE } from "@wellsent/contract";
 import type { EmailerMetrics } from "../metrics.ts";
 

@@ -1,4 +1,4 @@
-import type { Delivery, Publication } from "@wellsent/chassis";
+import type { Delivery, Publication } from "@wellsent/amqp";
 import {
   ADOPTED_EXCHANGE,
   EMAILER_QUEUE,

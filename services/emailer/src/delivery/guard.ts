@@ -1,6 +1,6 @@
 import { once, EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Session, type ConfirmChannel, type SessionOptions } from "@wellsent/chassis";
+import { Session, type ConfirmChannel, type SessionOptions } from "@wellsent/amqp";
 import { answerSchema, newEmailId, readAs, type Answer, type Query } from "@wellsent/contract";
 import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
 

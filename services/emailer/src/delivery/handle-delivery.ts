@@ -1,5 +1,7 @@
-import { copyOf, createRecent, isForged, TIMER_MAX_MS } from "@wellsent/chassis";
-import type { Delivery, Log, Publisher, Settlement } from "@wellsent/chassis";
+import { copyOf, isForged } from "@wellsent/amqp";
+import { createRecent, TIMER_MAX_MS } from "@wellsent/runtime";
+import type { Delivery, Publisher, Settlement } from "@wellsent/amqp";
+import type { Log } from "@wellsent/runtime";
 import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@wellsent/contract";
 import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@wellsent/contract";
 import type { Answer, Email, Query, Reason } from "@wellsent/contract";

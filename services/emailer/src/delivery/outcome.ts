@@ -1,4 +1,4 @@
-import { copyOf, type Publication, type Settlement } from "@wellsent/chassis";
+import { copyOf, type Publication, type Settlement } from "@wellsent/amqp";
 import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@wellsent/contract";
 import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@wellsent/contract";
 import type { Outcome, Reason } from "@wellsent/contract";

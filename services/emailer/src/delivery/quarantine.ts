@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { inTime } from "@wellsent/chassis";
+import { inTime } from "@wellsent/runtime";
 
 /** Suspects come in the queue's order, the same at each start; spread over this long, the order is by chance. */
 const SPREAD_MS = 500;

@@ -1,4 +1,4 @@
-import type { Log } from "@wellsent/chassis";
+import type { Log } from "@wellsent/runtime";
 import type { Verdict } from "./classify.ts";
 import type { Mail } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";

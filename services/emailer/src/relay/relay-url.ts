@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { hasReadableCredentials, integer, textOf } from "@wellsent/chassis";
+import { hasReadableCredentials, integer, textOf } from "@wellsent/runtime";
 import * as z from "zod";
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Check } from "@wellsent/chassis";
+import type { Check } from "@wellsent/runtime";
 import { createCircuit, type Circuit } from "./states.ts";
 import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
 import type { Fault, Trouble } from "./classify.ts";

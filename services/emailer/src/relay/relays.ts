@@ -1,4 +1,4 @@
-import type { Check, Component } from "@wellsent/chassis";
+import type { Check, Component } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
 import type { Mail } from "../mail/mime.ts";
 import { PATIENCE, type Hand, type RelayContext, type Result } from "./passage.ts";

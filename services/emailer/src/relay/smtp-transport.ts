@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { inTime } from "@wellsent/chassis";
+import { inTime } from "@wellsent/runtime";
 import nodemailer from "nodemailer";
 import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { codeOf, describe } from "@wellsent/chassis";
-import type { Check, Component, Consumer, Fault, Log } from "@wellsent/chassis";
+import { codeOf, describe } from "@wellsent/runtime";
+import type { Consumer } from "@wellsent/amqp";
+import type { Check, Component, Fault, Log } from "@wellsent/runtime";
 import type { AuditLine } from "./line.ts";
 import type { AuditLog } from "./log.ts";
 import type { Ledger } from "../ledger.ts";

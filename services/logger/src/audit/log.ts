@@ -1,6 +1,6 @@
 import { open, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, type Log } from "@wellsent/chassis";
+import { describe, type Log } from "@wellsent/runtime";
 import { createAuditFile, MODE, type AuditFile, type Open } from "./file.ts";
 import type { AuditLine } from "./line.ts";
 import type { AuditConfig } from "../config.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { geteuid } from "node:process";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConfigError, type Log } from "@wellsent/chassis";
+import { ConfigError, type Log } from "@wellsent/runtime";
 import { openDatabase } from "../open-database.ts";
 
 /** The lock's file in the audit log's directory. */

@@ -1,4 +1,4 @@
-import { remember } from "@wellsent/chassis";
+import { remember } from "@wellsent/runtime";
 import type { Query } from "@wellsent/contract";
 
 /** Several times what emailers can have in their hands. */

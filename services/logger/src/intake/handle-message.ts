@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { addAbortListener } from "node:events";
-import { copyOf, describe, isForged, shortString, TransientError } from "@wellsent/chassis";
-import type { Delivery, Log, Publisher, Settlement } from "@wellsent/chassis";
+import { copyOf, isForged, shortString } from "@wellsent/amqp";
+import { describe, TransientError } from "@wellsent/runtime";
+import type { Delivery, Publisher, Settlement } from "@wellsent/amqp";
+import type { Log } from "@wellsent/runtime";
 import { ANSWER_TYPE, QUERY_TYPE, querySchema, REPLY_QUEUE } from "@wellsent/contract";
 import { LOGGER_PARKED_QUEUE, LOGGER_QUEUE, OUTCOMES_EXCHANGE } from "@wellsent/contract";
 import { MAYBE_DUPLICATE, newEmailId, parseDeliveryId } from "@wellsent/contract";

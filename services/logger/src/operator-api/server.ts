@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
-import { AppError, codeOf, describe, listen, TransientError } from "@wellsent/chassis";
-import type { Component, Log, Publisher } from "@wellsent/chassis";
+import { AppError, codeOf, describe, listen, TransientError } from "@wellsent/runtime";
+import type { Publisher } from "@wellsent/amqp";
+import type { Component, Log } from "@wellsent/runtime";
 import { emailIdSchema, faultsIn, newEmailId, PAUSED_QUEUE } from "@wellsent/contract";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import type * as z from "zod";

@@ -1,4 +1,4 @@
-import { copyOf, type Delivery, type Publication, type Publisher } from "@wellsent/chassis";
+import { copyOf, type Delivery, type Publication, type Publisher } from "@wellsent/amqp";
 import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@wellsent/contract";
 import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@wellsent/contract";
 import { toOutcomeMessage } from "@wellsent/contract";

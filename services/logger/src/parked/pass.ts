@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, inTime, TransientError, type Log, type Publisher } from "@wellsent/chassis";
+import type { Publisher } from "@wellsent/amqp";
+import { codeOf, inTime, TransientError, type Log } from "@wellsent/runtime";
 import { crashesOf, newEmailId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@wellsent/contract";
 import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
 import type { Action, Decide, Parked, Verdict } from "./decide.ts";

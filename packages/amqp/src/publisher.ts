@@ -1,8 +1,12 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PublishRefused, PublishUnknown, type AppError } from "../errors.ts";
-import { inTime } from "../in-time.ts";
-import type { Check } from "../metrics-server.ts";
+import {
+  PublishRefused,
+  PublishUnknown,
+  type AppError,
+  inTime,
+  type Check,
+} from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
 import { send, type Publication } from "./publication.ts";
 import { Session, type SessionOptions } from "./session.ts";

@@ -1,5 +1,5 @@
 import { inTime } from "./in-time.ts";
-import { describe, type Log } from "./logger.ts";
+import { describe, type Log } from "./log.ts";
 
 /** A component gets a moment after the deadline to close what it holds by force. */
 const FORCE_MS = 500;

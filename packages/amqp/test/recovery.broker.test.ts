@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { createVhost, deleteVhost, probe } from "../../../../test/support/broker.ts";
-import { waitFor } from "../../../../test/support/wait-for.ts";
-import type { Topology } from "../../src/amqp/topology.ts";
-import { queues, Rig } from "../support/amqp.ts";
-import { startProxy, type Act, type Proxy } from "../support/proxy.ts";
+import { createVhost, deleteVhost, probe } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import type { Topology } from "../src/declare.ts";
+import { queues, Rig } from "./rig.ts";
+import { startProxy, type Act, type Proxy } from "./proxy.ts";
 
 const EXCHANGE = "everything";
 

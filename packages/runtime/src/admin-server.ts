@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 import type { Component } from "./lifecycle.ts";
-import { describe, type Log } from "./logger.ts";
+import { describe, type Log } from "./log.ts";
 
 /** Something that is not as it should be. */
 export interface Fault {

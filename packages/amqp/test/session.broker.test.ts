@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import type { ConfirmChannel } from "amqplib";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
-import { waitFor } from "../../../../test/support/wait-for.ts";
-import { Session, type SessionOptions } from "../../src/amqp/session.ts";
-import type { Topology } from "../../src/amqp/topology.ts";
-import { ConfigError } from "../../src/errors.ts";
-import { NOTHING, queues, Rig } from "../support/amqp.ts";
-import { startProxy } from "../support/proxy.ts";
+import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import { Session, type SessionOptions } from "../src/session.ts";
+import type { Topology } from "../src/declare.ts";
+import { ConfigError } from "@wellsent/runtime";
+import { NOTHING, queues, Rig } from "./rig.ts";
+import { startProxy } from "./proxy.ts";
 
 let url: string;
 let broker: Probe;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { createServer } from "node:http";
 import { Gauge, Registry } from "prom-client";
 import { createRegistry } from "../src/metrics.ts";
-import { createMetricsServer, listen, type Check } from "../src/metrics-server.ts";
+import { createMetricsServer, listen, type Check } from "../src/admin-server.ts";
 import { createTestLog } from "./support/log.ts";
 
 const stops: (() => unknown)[] = [];

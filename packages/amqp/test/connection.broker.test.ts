@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createVhost, deleteVhost } from "../../../../test/support/broker.ts";
-import { waitFor } from "../../../../test/support/wait-for.ts";
-import type { AmqpConnection } from "../../src/amqp/connection.ts";
-import { Rig } from "../support/amqp.ts";
-import { startProxy, type Proxy } from "../support/proxy.ts";
+import { createVhost, deleteVhost } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import type { AmqpConnection } from "../src/connection.ts";
+import { Rig } from "./rig.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
 
 let url: string;
 let rig: Rig;
@@ -198,7 +198,7 @@ describe("AmqpConnection", () => {
   });
 
   it("stops when it never started", async () => {
-    const { AmqpConnection: Connection } = await import("../../src/amqp/connection.ts");
+    const { AmqpConnection: Connection } = await import("../src/connection.ts");
     const options = { url: () => url, service: "test", purpose: "test", ...rig.common };
 
     await expect(new Connection(options).stop()).resolves.toBeUndefined();

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
-import { inTime } from "../in-time.ts";
-import { describe } from "../logger.ts";
-import type { Check } from "../metrics-server.ts";
+import { inTime, describe, type Check } from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
 import { Session, type SessionOptions } from "./session.ts";
 

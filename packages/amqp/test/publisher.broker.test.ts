@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../../test/support/broker.ts";
-import { waitFor } from "../../../../test/support/wait-for.ts";
-import type { Publication } from "../../src/amqp/publication.ts";
-import type { Publisher, PublisherOptions } from "../../src/amqp/publisher.ts";
-import type { Topology } from "../../src/amqp/topology.ts";
-import { PublishRefused, PublishUnknown } from "../../src/errors.ts";
-import { Rig } from "../support/amqp.ts";
-import { startProxy, type Proxy } from "../support/proxy.ts";
+import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import type { Publication } from "../src/publication.ts";
+import type { Publisher, PublisherOptions } from "../src/publisher.ts";
+import type { Topology } from "../src/declare.ts";
+import { PublishRefused, PublishUnknown } from "@wellsent/runtime";
+import { Rig } from "./rig.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
 
 const TOPOLOGY: Topology = {
   exchanges: [

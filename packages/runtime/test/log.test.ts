@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import { describe as describeError } from "../src/logger.ts";
+import { describe as describeError } from "../src/log.ts";
 import { TransientError } from "../src/errors.ts";
 import { linesOf, messagesOf, runProgram } from "./support/run-program.ts";
 
@@ -70,7 +70,7 @@ describe("describing an error", () => {
 
     const { stack } = describeError(error);
 
-    expect(stack).toMatch(/logger\.test\.ts/);
+    expect(stack).toMatch(/log\.test\.ts/);
     expect(stack).not.toContain("secret");
   });
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { join } from "node:path";
 
-const PACKAGE = join(process.cwd(), "packages/chassis");
+const PACKAGE = join(process.cwd(), "packages/runtime");
 const NODE = join(process.cwd(), "node_modules/.bin/node");
 
 /** What a program did. */

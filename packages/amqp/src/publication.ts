@@ -1,5 +1,5 @@
 import type { ConfirmChannel } from "amqplib";
-import { PublishRefused } from "../errors.ts";
+import { PublishRefused } from "@wellsent/runtime";
 
 /** A message as it is published; always persistent and mandatory. */
 export interface Publication {

@@ -1,11 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelModel, ConfirmChannel } from "amqplib";
-import type { Component } from "../lifecycle.ts";
-import { codeOf, ConfigError } from "../errors.ts";
-import { inTime } from "../in-time.ts";
-import { describe, type Log } from "../logger.ts";
+import { type Component, codeOf, ConfigError, inTime, describe, type Log } from "@wellsent/runtime";
 import type { AmqpConnection } from "./connection.ts";
-import { declare, type Topology } from "./topology.ts";
+import { declare, type Topology } from "./declare.ts";
 
 const FIRST_DELAY_MS = 100;
 const LAST_DELAY_MS = 5_000;

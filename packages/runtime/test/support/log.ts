@@ -1,4 +1,4 @@
-import type { Fields, Log } from "../../src/logger.ts";
+import type { Fields, Log } from "../../src/log.ts";
 
 /** A line that was logged. */
 export interface Line extends Fields {

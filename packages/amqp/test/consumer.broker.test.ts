@@ -1,15 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import {
-  createVhost,
-  ctl,
-  deleteVhost,
-  probe,
-  type Probe,
-} from "../../../../test/support/broker.ts";
-import { waitFor } from "../../../../test/support/wait-for.ts";
-import type { Delivery, Settlement } from "../../src/amqp/consumer.ts";
-import { queues, Rig } from "../support/amqp.ts";
-import { startProxy, type Proxy } from "../support/proxy.ts";
+import { createVhost, ctl, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
+import type { Delivery, Settlement } from "../src/consumer.ts";
+import { queues, Rig } from "./rig.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
 
 let url: string;
 let broker: Probe;

@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { meter } from "../metrics.ts";
+import { meter } from "@wellsent/runtime";
 
 const HELP = {
   wellsent_amqp_connection_up: "1 while the connection to the broker stands",

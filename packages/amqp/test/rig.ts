@@ -1,11 +1,11 @@
 import { Registry } from "prom-client";
-import { createAmqpMetrics } from "../../src/amqp/metrics.ts";
-import { AmqpConnection } from "../../src/amqp/connection.ts";
-import { Consumer, type ConsumerOptions } from "../../src/amqp/consumer.ts";
-import { Publisher, type PublisherOptions } from "../../src/amqp/publisher.ts";
-import type { Topology } from "../../src/amqp/topology.ts";
-import type { Component } from "../../src/lifecycle.ts";
-import { createTestLog } from "./log.ts";
+import { createAmqpMetrics } from "../src/metrics.ts";
+import { AmqpConnection } from "../src/connection.ts";
+import { Consumer, type ConsumerOptions } from "../src/consumer.ts";
+import { Publisher, type PublisherOptions } from "../src/publisher.ts";
+import type { Topology } from "../src/declare.ts";
+import type { Component } from "@wellsent/runtime";
+import { createTestLog } from "../../runtime/test/support/log.ts";
 
 export const NOTHING: Topology = { exchanges: [], queues: [], bindings: [] };
 const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000 };

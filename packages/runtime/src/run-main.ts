@@ -1,11 +1,9 @@
-import { createAmqpMetrics } from "./amqp/metrics.ts";
-import type { Topology } from "./amqp/topology.ts";
 import type { CommonConfig, Env } from "./config.ts";
 import { ConfigError, codeOf } from "./errors.ts";
 import { createLifecycle, type Component } from "./lifecycle.ts";
-import { createLogger, describe, type Log } from "./logger.ts";
+import { createLogger, describe, type Log } from "./log.ts";
 import { createRegistry } from "./metrics.ts";
-import { createMetricsServer, type Check } from "./metrics-server.ts";
+import { createMetricsServer, type Check } from "./admin-server.ts";
 
 /** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
 const EXIT_CONFIG = 78;
@@ -74,15 +72,18 @@ function refuse(error: unknown): void {
   process.exitCode = EXIT_CONFIG;
 }
 
-/** Creates what every service has: its log, its registry, its metrics port, and what its AMQP parts share. */
-export function createService(name: string, config: CommonConfig, topology: Topology, host: Host) {
+/** The parts that every service has. */
+export type Service = ReturnType<typeof createService>;
+
+/** Creates a service's log, its registry and its metrics port. */
+export function createService(name: string, config: CommonConfig, host: Host) {
   const log = createLogger(name, config.log);
   const registry = createRegistry(name);
-  const metrics = createAmqpMetrics(registry);
   return {
+    name,
     log,
     registry,
-    amqp: { service: name, url: config.amqp.url, topology, metrics, fail: host.fail, log },
+    fail: host.fail,
     /** The whole service. The metrics port comes first and goes last. */
     program: (checks: readonly Check[], components: readonly Component[]): Program => {
       const metricsServer = createMetricsServer({ ...config.metrics, registry, checks, log });

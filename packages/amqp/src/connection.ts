@@ -1,10 +1,14 @@
 import { EventEmitter, once } from "node:events";
 import { connect, type ChannelModel, type Options, type RecoveringChannelModel } from "amqplib";
-import type { Component } from "../lifecycle.ts";
-import { codeOf } from "../errors.ts";
-import { inTime } from "../in-time.ts";
-import { describe, type Fields, type Log } from "../logger.ts";
-import type { Check } from "../metrics-server.ts";
+import {
+  type Component,
+  codeOf,
+  inTime,
+  describe,
+  type Fields,
+  type Log,
+  type Check,
+} from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
 
 /** amqplib has no timeout of its own: a handshake into a black hole would hang for ever. */
