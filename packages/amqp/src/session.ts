@@ -12,9 +12,6 @@ const CLOSE_MS = 2_000;
 /** AMQP 0-9-1 reply code 406: something of ours exists with other arguments. */
 const PRECONDITION_FAILED = "406";
 
-/** A channel that confirms what is published on it. */
-export type { ConfirmChannel };
-
 /** Options of {@link Session}. */
 export interface SessionOptions {
   connection: AmqpConnection;

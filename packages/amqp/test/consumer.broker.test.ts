@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createVhost, ctl, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
 import { waitFor } from "../../../test/support/wait-for.ts";
 import type { Delivery, Settlement } from "../src/consumer.ts";
+import { FlowControl } from "../src/flow-control.ts";
 import { queues, Rig } from "./rig.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
 
@@ -9,6 +10,7 @@ let url: string;
 let broker: Probe;
 let proxy: Proxy;
 let rig: Rig;
+let flow: FlowControl;
 /** The test's own queues: unsettled messages of one test are no business of the next. */
 let one: string;
 let two: string;
@@ -20,6 +22,7 @@ beforeAll(async () => {
 afterAll(() => deleteVhost(url));
 beforeEach(async () => {
   rig = new Rig();
+  flow = new FlowControl();
   proxy = await startProxy(url);
   broker = await probe(url);
   [one, two] = [`one-${++count}`, `two-${count}`];
@@ -198,15 +201,15 @@ describe("Consumer", () => {
   });
 });
 
-describe("Consumer#pause and #resume", () => {
+describe("Consumer under flow control", () => {
   it("takes nothing more, finishes what is in flight, and takes again", async () => {
     await fill(one, 3);
     const cancelled = watchFor("basic.cancel-ok");
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(proxy.url, { queues: [one], handle, budget: 1 });
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle, flow, budget: 1 });
     await waitFor("the first", () => held.length === 1);
 
-    consumer.pause();
+    flow.pause("test");
     await waitFor("the cancel", cancelled);
     held[0]?.settle("ack");
     await waitFor("settling", () =>
@@ -216,7 +219,7 @@ describe("Consumer#pause and #resume", () => {
     expect(held).toHaveLength(1);
     expect(await broker.depth(one)).toBe(2);
     expect(consumer.check()).toBeUndefined();
-    consumer.resume();
+    flow.resume("test");
     await waitFor("the second", () => held.length === 2);
     held[1]?.settle("ack");
     await waitFor("the third", () => held.length === 3);
@@ -224,17 +227,17 @@ describe("Consumer#pause and #resume", () => {
   });
 
   it("consumes once, however often and fast it is switched", async () => {
-    const consumer = await rig.consume(url, { queues: [one], handle: holdAll().handle });
+    const consumer = await rig.consume(url, { queues: [one], handle: holdAll().handle, flow });
     await isUp(consumer);
 
     for (let times = 0; times < 20; times++) {
-      consumer.pause();
-      consumer.resume();
+      flow.pause("test");
+      flow.resume("test");
     }
 
     const consumers = async () => (await broker.channel.checkQueue(one)).consumerCount;
     await waitFor("one consumer", async () => (await consumers()) === 1);
-    consumer.pause();
+    flow.pause("test");
     await waitFor("none", async () => (await consumers()) === 0);
     expect(consumer.check()).toBeUndefined();
   });
@@ -242,11 +245,11 @@ describe("Consumer#pause and #resume", () => {
   it("hands out as many again when it is switched off and on, though all from before is in flight", async () => {
     await fill(one, 5);
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(url, { queues: [one], handle, budget: 2 });
+    await rig.consume(url, { queues: [one], handle, flow, budget: 2 });
     await waitFor("a full budget", () => held.length === 2);
 
-    consumer.pause();
-    consumer.resume();
+    flow.pause("test");
+    flow.resume("test");
 
     await waitFor("another", () => held.length === 4);
     for (const { settle } of held) settle("ack");
@@ -257,9 +260,9 @@ describe("Consumer#pause and #resume", () => {
 
   it("stays paused when the connection is lost and comes back", async () => {
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(proxy.url, { queues: [one], handle });
+    const consumer = await rig.consume(proxy.url, { queues: [one], handle, flow });
     await isUp(consumer);
-    consumer.pause();
+    flow.pause("test");
     await fill(one, 1);
 
     proxy.cut();
@@ -274,23 +277,23 @@ describe("Consumer#pause and #resume", () => {
 
     expect((await broker.channel.checkQueue(one)).consumerCount).toBe(0);
     expect(held).toHaveLength(0);
-    consumer.resume();
+    flow.resume("test");
     await waitFor("the message", () => held.length);
     held[0]?.settle("ack");
   });
 });
 
-describe("Consumer#release", () => {
+describe("Consumer when a release is asked for", () => {
   it("returns what is in flight, aborts its handlers, and takes it again", async () => {
     await fill(one, 2);
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(url, { queues: [one], handle });
+    await rig.consume(url, { queues: [one], handle, flow });
     await waitFor("both", () => held.length === 2);
 
-    await consumer.release();
+    flow.release();
 
-    expect(held.map(({ delivery }) => delivery.signal.aborted)).toStrictEqual([true, true]);
     await waitFor("both again", () => held.length === 4);
+    expect(held.slice(0, 2).map(({ delivery }) => delivery.signal.aborted)).toEqual([true, true]);
     expect(held.slice(2).map(({ delivery }) => delivery.redelivered)).toStrictEqual([true, true]);
     for (const { settle } of held) settle("ack");
     await waitFor(
@@ -303,11 +306,11 @@ describe("Consumer#release", () => {
   it("returns it to the broker while paused, and does not take it again", async () => {
     await fill(one, 1);
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(url, { queues: [one], handle });
+    await rig.consume(url, { queues: [one], handle, flow });
     await waitFor("the message", () => held.length === 1);
 
-    consumer.pause();
-    await consumer.release();
+    flow.pause("test");
+    flow.release();
 
     await depthIs(one, 1);
     expect(held).toHaveLength(1);
@@ -469,11 +472,12 @@ describe("Consumer#stop", () => {
   it("does not begin again when it is resumed while it stops", async () => {
     await fill(one, 2);
     const { held, handle } = holdAll();
-    const consumer = await rig.consume(url, { queues: [one], handle, budget: 1 });
+    const consumer = await rig.consume(url, { queues: [one], handle, flow, budget: 1 });
     await waitFor("the first", () => held.length === 1);
 
     const stop = consumer.stop(AbortSignal.timeout(10_000));
-    consumer.resume();
+    flow.pause("test");
+    flow.resume("test");
     held[0]?.settle("ack");
     await stop;
 

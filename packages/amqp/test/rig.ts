@@ -4,6 +4,7 @@ import { AmqpConnection } from "../src/connection.ts";
 import { Consumer, type ConsumerOptions } from "../src/consumer.ts";
 import { Publisher, type PublisherOptions } from "../src/publisher.ts";
 import type { Topology } from "../src/declare.ts";
+import { FlowControl } from "../src/flow-control.ts";
 import type { Component } from "@wellsent/runtime";
 import { createTestLog } from "../../runtime/test/support/log.ts";
 
@@ -76,6 +77,7 @@ export class Rig {
       connection,
       topology: queues(...options.queues),
       budget: 10,
+      flow: new FlowControl(),
       ...this.common,
       ...options,
     });

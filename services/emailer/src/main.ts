@@ -1,4 +1,4 @@
-import { amqpParts, AmqpConnection, Consumer, Publisher } from "@wellsent/amqp";
+import { amqpParts, AmqpConnection, Consumer, FlowControl, Publisher } from "@wellsent/amqp";
 import { createService, runMain } from "@wellsent/runtime";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import { Brake } from "./control/pause.ts";
@@ -21,7 +21,8 @@ runMain((host) => {
   const service = createService("emailer", config, host);
   const { log, registry, program } = service;
   const amqp = amqpParts(service, config, declared);
-  const metrics = createEmailerMetrics(registry, () => consumer.paused);
+  const flow = new FlowControl();
+  const metrics = createEmailerMetrics(registry, () => flow.paused);
 
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
   const consuming = new AmqpConnection({ ...amqp, purpose: "consume" });
@@ -31,9 +32,9 @@ runMain((host) => {
   const relays = new Relays({
     relays: config.relays,
     ending: ending.signal,
-    onTrouble: () => consumer.pause(),
-    onWell: () => consumer.resume(),
-    onHeldTooLong: () => void consumer.release(),
+    onTrouble: () => flow.pause("relays"),
+    onWell: () => flow.resume("relays"),
+    onHeldTooLong: () => flow.release(),
     metrics,
     log,
   });
@@ -59,8 +60,9 @@ runMain((host) => {
     },
     budget: config.prefetch,
     handle,
+    flow,
   });
-  const brake = new Brake({ ...amqp, connection: consuming, consumer, metrics });
+  const brake = new Brake({ ...amqp, connection: consuming, flow, metrics });
   // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
   const waiting = { name: "waiting", stop: () => ending.abort() };
   const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, brake.check];

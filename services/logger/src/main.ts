@@ -1,4 +1,4 @@
-import { amqpParts, AmqpConnection, Consumer, Publisher } from "@wellsent/amqp";
+import { amqpParts, AmqpConnection, Consumer, FlowControl, Publisher } from "@wellsent/amqp";
 import { createRecent, createService, runMain, type Recent } from "@wellsent/runtime";
 import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
 import type { AuditLine } from "./audit/line.ts";
@@ -42,12 +42,13 @@ runMain((host) => {
   const rests = (delivery: string): boolean => isParked(ledger, delivery);
   const store = new AuditLog({ ...config.audit, isParked: rests, linesMax, seen, log });
   const ledger = new Ledger({ ...config.audit, lines: () => store.lines(), metrics, log });
-  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
+  const flow = new FlowControl();
+  const commit = new GroupCommit({ store, ledger, flow, metrics, log });
   const redaction = createRedaction(config.redaction);
   const write = createRecord(commit.append);
   const record = (line: AuditLine) => events.once(line.eventId, () => write(redaction.line(line)));
   const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
-  const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle };
+  const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle, flow };
   const consumer = new Consumer({ ...consumes, budget: config.prefetch });
 
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.

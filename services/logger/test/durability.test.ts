@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
+import { FlowControl } from "@wellsent/amqp";
 import { createRecent, type Recent } from "@wellsent/runtime";
 import { seeded } from "../../../test/support/random.ts";
 import type { AuditLine } from "../src/audit/line.ts";
@@ -78,7 +79,7 @@ function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
   const commit = new GroupCommit({
     store: auditLog(directory, { fileMaxBytes: 4_000, seen, open }),
     ledger: { add: () => undefined },
-    consumer: () => ({ pause: () => 0, release: () => Promise.resolve(), resume: () => 0 }),
+    flow: new FlowControl(),
     metrics: testMetrics(),
     log: keepLog(),
   });

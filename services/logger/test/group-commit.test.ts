@@ -24,9 +24,9 @@ function manualStore() {
 
 function setUp(store: Store) {
   const flowed: string[] = [];
-  const consumer = {
+  const flow = {
     pause: () => flowed.push("pause"),
-    release: () => Promise.resolve(void flowed.push("release")),
+    release: () => flowed.push("release"),
     resume: () => flowed.push("resume"),
   };
   const metrics = testMetrics();
@@ -35,7 +35,7 @@ function setUp(store: Store) {
   const ledger = {
     add: (lines: readonly AuditLine[]) => void known.push(...lines.map(({ eventId }) => eventId)),
   };
-  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
+  const commit = new GroupCommit({ store, ledger, flow, metrics, log });
   const stood: string[] = [];
   const append = (event: string) => {
     commit.append(line(event), () => stood.push(event));

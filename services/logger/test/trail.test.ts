@@ -27,9 +27,9 @@ function setUp(directory: string, openFile: Open = open) {
     for (const { eventId } of lines) events.add(eventId);
   };
   const flowed: string[] = [];
-  const consumer = {
+  const flow = {
     pause: () => flowed.push("pause"),
-    release: () => Promise.resolve(void flowed.push("release")),
+    release: () => flowed.push("release"),
     resume: () => flowed.push("resume"),
   };
   const ledger = {
@@ -38,7 +38,7 @@ function setUp(directory: string, openFile: Open = open) {
   };
   const confirmed = () => Promise.resolve();
   const store = auditLog(directory, { seen, open: openFile });
-  const commit = new GroupCommit({ store, ledger, consumer: () => consumer, metrics, log });
+  const commit = new GroupCommit({ store, ledger, flow, metrics, log });
   const handle = createHandler({
     twins: createTwins(),
     record: (line) =>

@@ -1,5 +1,5 @@
 import { Session } from "@wellsent/amqp";
-import type { ConfirmChannel, Consumer, SessionOptions } from "@wellsent/amqp";
+import type { ConfirmChannel, FlowControl, SessionOptions } from "@wellsent/amqp";
 import type { Check } from "@wellsent/runtime";
 import { PAUSED_QUEUE } from "@wellsent/contract";
 import type { EmailerMetrics } from "../metrics.ts";
@@ -9,7 +9,7 @@ const HOLDER = "brake";
 
 /** Options of {@link Brake}. */
 export interface BrakeOptions extends SessionOptions {
-  consumer: Pick<Consumer, "pause" | "resume" | "release">;
+  flow: Pick<FlowControl, "pause" | "resume" | "release">;
   metrics: Pick<EmailerMetrics, "paused">;
 }
 
@@ -31,7 +31,7 @@ export class Brake extends Session<BrakeOptions> {
 
   /** Nothing is consumed before the first look. */
   override start(): void {
-    this.options.consumer.pause(HOLDER);
+    this.options.flow.pause(HOLDER);
     super.start();
   }
 
@@ -40,12 +40,12 @@ export class Brake extends Session<BrakeOptions> {
     const paused = messageCount > 0;
     if (paused === this.#paused) return;
     this.#paused = paused;
-    const { consumer, metrics, log } = this.options;
+    const { flow, metrics, log } = this.options;
     metrics.paused.set(paused ? 1 : 0);
     if (paused) {
-      consumer.pause(HOLDER);
-      await consumer.release();
-    } else consumer.resume(HOLDER);
+      flow.pause(HOLDER);
+      flow.release();
+    } else flow.resume(HOLDER);
     log.info(paused ? "paused by an operator" : "not paused");
   }
 }

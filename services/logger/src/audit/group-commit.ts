@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { codeOf, describe } from "@wellsent/runtime";
-import type { Consumer } from "@wellsent/amqp";
+import type { FlowControl } from "@wellsent/amqp";
 import type { Check, Component, Fault, Log } from "@wellsent/runtime";
 import type { AuditLine } from "./line.ts";
 import type { AuditLog } from "./log.ts";
@@ -13,6 +13,8 @@ const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;
 /** With the longest pause between attempts, a disk in trouble is spoken of about twice a minute. */
 const SAY_EVERY = 15;
+/** The holder that pauses the flow. */
+const HOLDER = "audit log";
 
 /** Where lines are kept. What throws is done again, whole, until it succeeds. */
 export type Store = Pick<AuditLog, "open" | "write">;
@@ -22,8 +24,8 @@ export interface GroupCommitOptions {
   store: Store;
   /** Told of what stands; it throws while its disk is in trouble. */
   ledger: Pick<Ledger, "add">;
-  /** What the lines come from; it is made last. */
-  consumer: () => Pick<Consumer, "pause" | "release" | "resume">;
+  /** Paused while the disk is in trouble. */
+  flow: Pick<FlowControl, "pause" | "release" | "resume">;
   metrics: Pick<LoggerMetrics, "lines" | "syncSeconds" | "writeErrors">;
   log: Log;
 }
@@ -101,21 +103,21 @@ export class GroupCommit implements Component {
   }
 
   #suffer(error: unknown, attempt: number): void {
-    const { consumer, metrics, log } = this.#options;
+    const { flow, metrics, log } = this.#options;
     const code = codeOf(error);
     this.#fault = { reason: `audit log: ${code}`, blocks: false };
     metrics.writeErrors.inc({ code });
     if (attempt % SAY_EVERY === 1)
       log.error("audit log in trouble, trying again", { attempt, ...describe(error) });
-    if (attempt === 1) consumer().pause();
+    if (attempt === 1) flow.pause(HOLDER);
     // One failure may be a hiccup; a longer trouble must not keep hundreds of emails in memory.
-    if (attempt === 2) void consumer().release();
+    if (attempt === 2) flow.release();
   }
 
   #recover(): void {
     if (!this.#fault) return;
     this.#fault = undefined;
     this.#options.log.info("audit log works again");
-    this.#options.consumer().resume();
+    this.#options.flow.resume(HOLDER);
   }
 }

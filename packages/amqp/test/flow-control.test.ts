@@ -1,0 +1,74 @@
+import { describe, expect, it } from "@jest/globals";
+import { FlowControl } from "../src/flow-control.ts";
+
+/** A flow, and what its subscriber was told. */
+function watched() {
+  const flow = new FlowControl();
+  const told: string[] = [];
+  flow.subscribe({
+    onPause: () => told.push("pause"),
+    onResume: () => told.push("resume"),
+    onRelease: () => told.push("release"),
+  });
+  return { flow, told };
+}
+
+describe("FlowControl", () => {
+  it("pauses with its first holder and resumes with its last", () => {
+    const { flow, told } = watched();
+
+    flow.pause("relays");
+    flow.pause("operator");
+    flow.resume("relays");
+    expect([flow.paused, told]).toEqual([true, ["pause"]]);
+
+    flow.resume("operator");
+    expect([flow.paused, told]).toEqual([false, ["pause", "resume"]]);
+  });
+
+  it("counts a holder once, however often it pauses", () => {
+    const { flow, told } = watched();
+
+    flow.pause("disk");
+    flow.pause("disk");
+    flow.resume("disk");
+
+    expect([flow.paused, told]).toEqual([false, ["pause", "resume"]]);
+  });
+
+  it("ignores a holder that resumes without having paused", () => {
+    const { flow, told } = watched();
+
+    flow.resume("disk");
+    flow.pause("operator");
+    flow.resume("disk");
+
+    expect([flow.paused, told]).toEqual([true, ["pause"]]);
+  });
+
+  it("has a holder's pause and resume in one turn reach subscribers in order", () => {
+    const { flow, told } = watched();
+
+    flow.pause("relays");
+    flow.resume("relays");
+
+    expect(told).toEqual(["pause", "resume"]);
+  });
+
+  it("passes a release on whether it is paused or not", () => {
+    const { flow, told } = watched();
+
+    flow.release();
+    flow.pause("operator");
+    flow.release();
+
+    expect(told).toEqual(["release", "pause", "release"]);
+  });
+
+  it("knows a pause from before anybody subscribed", () => {
+    const flow = new FlowControl();
+    flow.pause("operator");
+
+    expect(flow.paused).toBe(true);
+  });
+});
