@@ -3,7 +3,7 @@ import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "
 import { count, integer, milliseconds, SECRET } from "@wellsent/runtime";
 import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
-import { isSender, addressOf } from "./mail/mime.ts";
+import { parseSender } from "./mail/sender.ts";
 import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay/relay-url.ts";
 
 const EHLO_NAME = /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/;
@@ -22,12 +22,22 @@ export const variables = z.object({
   GUARD_WAIT_MS: milliseconds(30_000, "How long the record is asked; then it is sent and flagged"),
   MAIL_ENVELOPE_FROM: z
     .string()
-    .refine((text) => typeof parseAddress(text) === "string", "must be an address")
+    .transform((text, context) => {
+      const address = parseAddress(text);
+      if (typeof address === "string") return address;
+      context.addIssue(address.fault);
+      return z.NEVER;
+    })
     .optional()
     .describe("Where bounces go: the envelope's sender; the address of `MAIL_FROM` by default"),
   MAIL_FROM: z
     .string()
-    .refine(isSender, "must be an address, or a name with an address in angle brackets")
+    .transform((text, context) => {
+      const mailbox = parseSender(text);
+      if ("address" in mailbox) return mailbox;
+      context.addIssue(mailbox.fault);
+      return z.NEVER;
+    })
     .describe("The From of every mail, `Name <address>` or an address"),
   MAX_ATTEMPTS: count(1, 10_000, 27, "Attempts before a delivery is parked; 27 take about a day"),
   ON_AMBIGUOUS: z
@@ -77,7 +87,7 @@ export function loadConfig(env: Env) {
     prefetch: Math.min(v.PREFETCH, ...relays.map(mailsHeldAtMost)),
     guardWaitMs: v.GUARD_WAIT_MS,
     ladder: { seconds: v.RETRY_LADDER, maxAttempts: v.MAX_ATTEMPTS, onAmbiguous: v.ON_AMBIGUOUS },
-    mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? addressOf(v.MAIL_FROM) },
+    mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? v.MAIL_FROM.address },
     relays,
   } as const;
 }

@@ -49,7 +49,10 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
   const handle = createHandler({
     maxAttempts: 27,
     onAmbiguous: "retry",
-    sender: { from: "news@example.com", envelopeFrom: "bounces@example.com" },
+    sender: {
+      from: { name: "", address: "news@example.com" },
+      envelopeFrom: "bounces@example.com",
+    },
     publisher,
     ask: (query) => {
       const { delivery } = query;

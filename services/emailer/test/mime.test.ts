@@ -1,29 +1,48 @@
 import { describe, expect, it } from "@jest/globals";
-import { simpleParser } from "mailparser";
-import { createTransport } from "nodemailer";
-import { subjectOf } from "../src/mail/mime.ts";
+import { newEmailId } from "@wellsent/contract";
+import { toMail } from "../src/mail/mime.ts";
+import { headerOf, mailWith, written } from "./composed.ts";
 
-const transport = createTransport({ streamTransport: true, buffer: true });
+const from = { name: "Bücher", address: "post@xn--bcher-kva.example" };
+const sender = { from, envelopeFrom: "bounces@horn.example" };
+const email = { toaddr: "reader@example.com", subject: "Subject", body: "Text" };
 
-describe("subjectOf", () => {
+describe("toMail", () => {
+  it("is the same at each attempt", () => {
+    const id = newEmailId();
+
+    expect(toMail(id, email, "reader@example.com", sender)).toEqual(
+      toMail(id, email, "reader@example.com", sender),
+    );
+  });
+
+  it("writes the Message-ID in ASCII when the sender's domain is internationalised", async () => {
+    const id = newEmailId();
+    const header = headerOf(await written(toMail(id, email, "reader@example.com", sender)));
+
+    expect(header).toContain(`Message-ID: <${id}@xn--bcher-kva.example>`);
+    expect(header.join("\n")).toMatch(/^[\x20-\x7e\n]*$/);
+  });
+});
+
+describe("the header To", () => {
   it.each([
-    "  outer blanks  ",
-    "=?utf-8?Q?not_encoded?=",
-    "before =?utf-8?B?aGk=?= after, and é",
-    "a".repeat(998),
-    `${"é".repeat(498)} 📯`,
-    `${"long".repeat(40)} and short`,
-    "an ordinary one, with  two blanks",
-    "tabs are refused before; quotes \" and ' are not",
-    "Zurück 📯 = ?=",
-    "",
-  ])("has the reader see %j as it was given", async (subject) => {
-    const addresses = { from: "a@example.com", to: "b@example.com" };
-    const { message } = await transport.sendMail({ ...addresses, ...subjectOf({ subject }) });
-    const bytes = message as Buffer;
+    '" a"@example.com',
+    '"a "@example.com',
+    '" "@example.com',
+    '""@example.com',
+    '"a,b"@example.com',
+    '"a;b: c"@example.com',
+    '"a(b)c"@example.com',
+    String.raw`"a\"b\\c"@example.com`,
+    '"a@b"@example.com',
+    "a'b@example.com",
+    "!#$%&'*+/=?^_`{|}~-@example.com",
+  ])("names the very mailbox %s", async (address) => {
+    const header = headerOf(await written(mailWith({ to: ["first@example.com", address] })));
 
-    expect((await simpleParser(bytes)).subject ?? "").toBe(subject);
-    const lines = bytes.toString("latin1").split("\r\n");
-    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80);
+    expect(header.find((line) => line.startsWith("To: "))?.replace(/[<>]/g, "")).toBe(
+      `To: first@example.com, ${address}`,
+    );
   });
 });

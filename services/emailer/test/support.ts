@@ -5,7 +5,7 @@ import type { RelayConfig } from "../src/config.ts";
 export function mailTo(to: string): Mail {
   return {
     envelope: { from: "bounces@horn.example", to },
-    from: "Wellsent <post@horn.example>",
+    from: { name: "Wellsent", address: "post@horn.example" },
     to: [to],
     subject: "Subject",
     text: "Text",

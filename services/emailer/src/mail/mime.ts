@@ -1,26 +1,32 @@
-import { parseAddress, recipientsOf, timeOfEmailId, type Email } from "@wellsent/contract";
-import type { Config } from "../config.ts";
+import { recipientsOf, timeOfEmailId, type Email } from "@wellsent/contract";
+import { domainOf, type Mailbox } from "./sender.ts";
+import { subjectMembers } from "./subject.ts";
 
-/** RFC 5322 §3.4, the two forms that people write: an address, or a display name and an address in angle brackets. */
-// eslint-disable-next-line no-control-regex -- a display name must not hold a line break
-const SENDER = /^(?:"?([^"<>\u0000-\u001f\u007f]*?)"?\s*<([^<>]+)>|([^<>\s]+))$/;
-
-const MISREAD = /^\s|\s$|=\?|\S{78}/;
-/** Characters of an encoded word: at most 4 bytes each, and 75 with everything around them. */
-const WORD = /.{1,11}/gsu;
-
-/** Who sends. */
-export type Sender = Config["mail"];
+/** The sender of every mail. */
+export interface Sender {
+  /** The header `From`. */
+  from: Mailbox;
+  /** The envelope's sender, which gets the bounces. */
+  envelopeFrom: string;
+}
 
 /** A mail for one recipient, ready for a relay. */
-export type Mail = ReturnType<typeof toMail>;
+export interface Mail {
+  envelope: { from: string; to: string };
+  from: Mailbox;
+  /** All recipients of the email, for the header `To`. */
+  to: readonly string[];
+  subject: string;
+  text: string;
+  date: Date;
+  messageId: string;
+}
 
 /**
- * The mail of one recipient's delivery. Date and Message-ID derive from the email's id, so they are the
- * same on every attempt, and a receiver can drop a duplicate.
+ * Makes the mail of one recipient's delivery. `Date` and `Message-ID` derive from the email's id: they are the same at each
+ * attempt, so that a receiver can drop a duplicate.
  */
-export function toMail(id: string, email: Email, recipient: string, sender: Sender) {
-  const address = addressOf(sender.from);
+export function toMail(id: string, email: Email, recipient: string, sender: Sender): Mail {
   return {
     envelope: { from: sender.envelopeFrom, to: recipient },
     from: sender.from,
@@ -28,28 +34,22 @@ export function toMail(id: string, email: Email, recipient: string, sender: Send
     subject: email.subject,
     text: email.body,
     date: new Date(timeOfEmailId(id)),
-    messageId: `<${id}${address.slice(address.lastIndexOf("@"))}>`,
+    messageId: `<${id}@${domainOf(sender.from)}>`,
   };
 }
 
 /**
- * A subject as nodemailer takes it, who writes what is ASCII as it stands: outer blanks would be lost, what looks encoded be
- * decoded, and a word fill more than a line (RFC 5322 §2.1.1). So that is encoded here (RFC 2047 §2).
+ * Returns the mail as nodemailer composes it. Addresses are objects, because nodemailer parses text again, by another
+ * grammar. They are copies, because nodemailer writes into them.
  */
-export function subjectOf({ subject }: Pick<Mail, "subject">) {
-  if (!MISREAD.test(subject)) return { subject };
-  const words = (subject.match(WORD) ?? []).map((word) => Buffer.from(word).toString("base64"));
-  const value = words.map((word) => `=?UTF-8?B?${word}?=`).join(" ");
-  return { subject: undefined, headers: { subject: { prepared: true, foldLines: true, value } } };
-}
-
-/** Whether a text can stand in MAIL_FROM. */
-export function isSender(text: string): boolean {
-  return typeof parseAddress(addressOf(text)) === "string";
-}
-
-/** The address in a sender. */
-export function addressOf(sender: string): string {
-  const [, , bracketed, bare] = SENDER.exec(sender.trim()) ?? [];
-  return bracketed ?? bare ?? "";
+export function toContent({ subject, from, to, text, date, messageId }: Mail) {
+  return {
+    ...subjectMembers(subject),
+    from: { ...from },
+    to: to.map((address) => ({ name: "", address })),
+    text,
+    textEncoding: "quoted-printable" as const,
+    date,
+    messageId,
+  };
 }

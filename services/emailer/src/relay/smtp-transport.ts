@@ -7,7 +7,7 @@ import { dnsCache } from "nodemailer/lib/shared";
 import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
 import type { RelayConfig } from "../config.ts";
-import { subjectOf, type Mail } from "../mail/mime.ts";
+import { toContent, type Mail } from "../mail/mime.ts";
 import { createProgress, type Course, type Progress } from "./smtp-phase.ts";
 
 /** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
@@ -32,8 +32,8 @@ export function createMailTransport(options: RelayConfig, finalMs: number) {
     async send(mail: Mail, patienceMs: number, course: Course = {}): Promise<Sent | undefined> {
       const progress = createProgress(patienceMs, course);
       const used = pool;
-      const content = { ...mail, ...subjectOf(mail), to: [...mail.to] };
-      const how = { textEncoding: "quoted-printable", signal: progress.signal, progress } as const;
+      const content = { ...toContent(mail), envelope: envelopeOf(mail) };
+      const how = { signal: progress.signal, progress } as const;
       try {
         const { response } = await used.sendMail({ ...content, ...how });
         return { taken: true, reply: response };
@@ -67,6 +67,11 @@ export function createMailTransport(options: RelayConfig, finalMs: number) {
     },
     close: () => pool.close({ force: true }),
   };
+}
+
+/** Returns the envelope as objects, because nodemailer parses text again, by another grammar. */
+function envelopeOf({ envelope: { from, to } }: Mail) {
+  return { from: { name: "", address: from }, to: { name: "", address: to } };
 }
 
 /** With a socket of its own it makes that one connection. */
