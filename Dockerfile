@@ -11,6 +11,7 @@ COPY package.json package-lock.json .npmrc ./
 COPY packages/amqp/package.json packages/amqp/
 COPY packages/runtime/package.json packages/runtime/
 COPY packages/contract/package.json packages/contract/
+COPY packages/testing/package.json packages/testing/
 COPY services/api/package.json services/api/
 COPY services/emailer/package.json services/emailer/
 COPY services/logger/package.json services/logger/

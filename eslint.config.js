@@ -12,12 +12,16 @@ const deep = {
   group: ["@wellsent/*/*", "**/packages/*"],
   message: "Packages are entered through their index.ts.",
 };
+const testing = {
+  group: ["@wellsent/testing"],
+  message: "For tests only; it is in no image.",
+};
 const forbid = (...names) => ({
   group: names,
   message: "Not in this room: see docs/architecture.md, Boundaries.",
 });
 const imports = (...patterns) => ({
-  "no-restricted-imports": ["error", { patterns: [deep, otherService, ...patterns] }],
+  "no-restricted-imports": ["error", { patterns: [deep, otherService, testing, ...patterns] }],
 });
 
 const BROKER = ["amqplib", "amqplib/*"];
@@ -42,7 +46,7 @@ export default defineConfig(
   },
   {
     files: ["packages/*/src/**/*.ts", "services/*/src/**/*.ts"],
-    ignores: ["packages/runtime/src/run-main.ts"],
+    ignores: ["packages/runtime/src/run-main.ts", "packages/testing/**"],
     rules: {
       "no-restricted-globals": [
         "error",

@@ -6,8 +6,7 @@ import { parseArgs } from "node:util";
 import { declare } from "@wellsent/amqp";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import { startBroker } from "../support/broker-process.ts";
-import { probe } from "../support/broker.ts";
-import { join } from "../support/topology.ts";
+import { joinTopologies, probe } from "@wellsent/testing";
 
 /**
  * Sends so many messages down the ladder, rejecting at most so many a second as emailers would, and prints how far the time
@@ -29,7 +28,7 @@ const TICK_MS = 20;
 const dir = mkdtempSync(joinPath(tmpdir(), "wellsent-bench-"));
 const broker = await startBroker({ dir, inDocker: values.docker });
 const publishing = await probe(broker.url);
-await declare(publishing.channel, join(topology(), ladder(RUNGS)));
+await declare(publishing.channel, joinTopologies(topology(), ladder(RUNGS)));
 for (let number = 0; number < WAITING; number += 1) {
   const properties = { messageId: String(number), persistent: true };
   publishing.channel.sendToQueue(EMAILER_QUEUE, Buffer.alloc(1_000, "x"), properties);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startBroker } from "../support/broker-process.ts";
-import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
+import { type SmtpSink, startSink } from "@wellsent/testing";
 import { allReady, sendMany, startSystem, twice, type System } from "../support/system.ts";
 
 /**

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startBroker } from "../support/broker-process.ts";
-import { probe } from "../support/broker.ts";
+import { probe } from "@wellsent/testing";
 import { allReady, sendMany, startSystem, twice, type Answer } from "../support/system.ts";
 
 /**

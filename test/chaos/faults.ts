@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Random } from "../support/random.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { type Random, waitFor } from "@wellsent/testing";
 import type { Load } from "./load.ts";
 import type { Mood } from "./relay.ts";
 import { PROCESSES, type ChaosSystem, type ProcessName } from "./system.ts";

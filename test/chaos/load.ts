@@ -1,6 +1,6 @@
 import { Agent, request } from "node:http";
 import { text } from "node:stream/consumers";
-import type { Random } from "../support/random.ts";
+import { type Random } from "@wellsent/testing";
 import { GONE, NEVER } from "./relay.ts";
 
 const TICK_MS = 10;

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SMTPServer, type SMTPServerSession } from "smtp-server";
-import type { Random } from "../support/random.ts";
+import { type Random } from "@wellsent/testing";
 
 /** How long the relay takes over a mail, in milliseconds: enough to have some tens of them at a time. */
 const LEAST_MS = 30;

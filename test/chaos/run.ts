@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { seeded } from "../support/random.ts";
+import { seeded } from "@wellsent/testing";
 import { balance } from "./books.ts";
 import { inFlight, killsOf, otherFaults, type Context } from "./faults.ts";
 import { histories } from "./history.ts";

@@ -1,4 +1,4 @@
-import type { Random } from "../support/random.ts";
+import { type Random } from "@wellsent/testing";
 import type { Fault } from "./faults.ts";
 
 /** Faults of the other kinds beside one kill of each process. */

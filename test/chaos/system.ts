@@ -2,10 +2,9 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import { connect } from "amqplib";
 import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
-import type { Random } from "../support/random.ts";
+import { type Random, waitFor } from "@wellsent/testing";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import type { AuditLine } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 import type { Confirmed, Death, Line } from "./books.ts";
 import { Link } from "./link.ts";
 import { ChaosRelay } from "./relay.ts";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
 import { NODE_FLAGS } from "../../scripts/node-flags.ts";
 import { docker } from "../support/compose.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 jest.setTimeout(600_000);
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
 import { createProject, docker, type Project } from "../support/compose.ts";
 import { dashboards } from "../support/monitoring.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 jest.setTimeout(600_000);
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
 import { createProject, docker, type Project } from "../support/compose.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 jest.setTimeout(600_000);
 

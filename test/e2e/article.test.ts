@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { probe, type Probe } from "../support/broker.ts";
+import { probe, type Probe, waitFor } from "@wellsent/testing";
 import { allReady, startSystem, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
 let program: Probe;

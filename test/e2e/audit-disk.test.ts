@@ -13,7 +13,7 @@ import {
   type Answer,
   type System,
 } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 const FULL_MS = 60_000;
 const READ_ONLY_MS = 8_000;

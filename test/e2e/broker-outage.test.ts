@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
 import { allReady, emailNumber, startSystem, type Answer, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 const inDocker = process.env["BROKER_IN_DOCKER"] === "true";
 const dir = mkdtempSync(join(tmpdir(), "wellsent-outage-"));

@@ -8,7 +8,7 @@ import {
   type Name,
   type System,
 } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 let system: System;
 const laterOnce = new Set<string>();

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { probe } from "../support/broker.ts";
+import { probe, waitFor } from "@wellsent/testing";
 import { allReady, emailNumber, startSystem, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
 let refusals = 0;

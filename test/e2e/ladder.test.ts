@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { probe } from "../support/broker.ts";
+import { probe, waitFor } from "@wellsent/testing";
 import {
   allReady,
   emailNumber,
@@ -8,7 +8,6 @@ import {
   twice,
   type System,
 } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 const WAITS = ["1s", "2s", "3s", "4s"].map((wait) => `emailer.wait.${wait}`);
 let system: System;

@@ -2,7 +2,7 @@ import { afterEach, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startProxy, type Proxy } from "../../packages/amqp/test/proxy.ts";
 import { allReady, emailNumber, startSystem, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 let system: System;
 let proxy: Proxy;

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newEmailId } from "@wellsent/contract";
-import { probe } from "../support/broker.ts";
-import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
+import { probe, type SmtpSink, startSink, waitFor } from "@wellsent/testing";
 import {
   allReady,
   emailNumber,
@@ -12,7 +11,6 @@ import {
   type Internal,
   type System,
 } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
 let second: SmtpSink | undefined;

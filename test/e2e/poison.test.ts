@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { probe } from "../support/broker.ts";
+import { probe, waitFor } from "@wellsent/testing";
 import { allReady, sendMany, startSystem, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 let system: System;
 

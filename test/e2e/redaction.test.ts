@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allReady, startSystem, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 const SUBJECT = "Your secret offer, for you alone";
 const SECRETS = /lovelace|horn\.example|nowhere\.example|secret offer|for you alone/i;

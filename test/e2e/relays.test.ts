@@ -2,9 +2,8 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startSink, type SmtpSink } from "../support/smtp-sink.ts";
+import { type SmtpSink, startSink, waitFor } from "@wellsent/testing";
 import { allReady, sendMany, startSystem, twice, type System } from "../support/system.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 const SECRETS = mkdtempSync(join(tmpdir(), "wellsent-secrets-"));
 let system: System;

@@ -14,7 +14,7 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 const ROOT = process.cwd();
 const COPIED = ["packages", "services", "scripts", "package.json", "package-lock.json", ".npmrc"];

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort } from "./broker-process.ts";
 import type { AuditLine } from "./system.ts";
-import { waitFor } from "./wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 const run = promisify(execFile);
 /** Between two emails of a client, where their number does not matter: the inbox shows all it has at once. */

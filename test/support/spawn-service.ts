@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { NODE_FLAGS } from "../../scripts/node-flags.ts";
-import { waitFor } from "./wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 
 /** Tests and benchmarks run from the repository's root. */
 const ROOT = process.cwd();

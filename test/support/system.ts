@@ -1,10 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createVhost, deleteVhost } from "./broker.ts";
-import { startSink, type Rule, type SmtpSink } from "./smtp-sink.ts";
+import {
+  createVhost,
+  deleteVhost,
+  type Rule,
+  type SmtpSink,
+  startSink,
+  waitFor,
+} from "@wellsent/testing";
 import { spawnService, type Service } from "./spawn-service.ts";
-import { waitFor } from "./wait-for.ts";
 
 const TOKEN = "a token of at least thirty-two characters".replaceAll(" ", "-");
 

@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createVhost, deleteVhost } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createVhost, deleteVhost, waitFor } from "@wellsent/testing";
 import type { AmqpConnection } from "../src/connection.ts";
 import { Rig } from "./rig.ts";
 import { startProxy, type Proxy } from "./proxy.ts";

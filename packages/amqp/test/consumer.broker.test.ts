@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { createVhost, ctl, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createVhost, ctl, deleteVhost, type Probe, probe, waitFor } from "@wellsent/testing";
 import type { Delivery, Settlement } from "../src/consumer.ts";
 import { FlowControl } from "../src/flow-control.ts";
 import { queues, Rig } from "./rig.ts";

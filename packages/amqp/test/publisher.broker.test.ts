@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createVhost, deleteVhost, type Probe, probe, waitFor } from "@wellsent/testing";
 import type { Publication } from "../src/publication.ts";
 import type { Publisher, PublisherOptions } from "../src/publisher.ts";
 import type { Topology } from "../src/declare.ts";

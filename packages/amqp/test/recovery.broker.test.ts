@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { createVhost, deleteVhost, probe } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createVhost, deleteVhost, probe, waitFor } from "@wellsent/testing";
 import type { Topology } from "../src/declare.ts";
 import { queues, Rig } from "./rig.ts";
 import { startProxy, type Act, type Proxy } from "./proxy.ts";

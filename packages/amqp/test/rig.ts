@@ -6,7 +6,7 @@ import { Publisher, type PublisherOptions } from "../src/publisher.ts";
 import type { Topology } from "../src/declare.ts";
 import { FlowControl } from "../src/flow-control.ts";
 import type { Component } from "@wellsent/runtime";
-import { createTestLog } from "../../runtime/test/support/log.ts";
+import { createFakeLog } from "@wellsent/testing";
 
 export const NOTHING: Topology = { exchanges: [], queues: [], bindings: [] };
 const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000 };
@@ -28,7 +28,7 @@ export function queues(...names: string[]): Topology {
 
 /** What a test starts, with a log and metrics of its own; whatever was started is stopped by `stop`. */
 export class Rig {
-  readonly log = createTestLog();
+  readonly log = createFakeLog();
   readonly registry = new Registry();
   readonly metrics = createAmqpMetrics(this.registry);
   readonly failures: Error[] = [];

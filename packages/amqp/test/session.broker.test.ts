@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import type { ConfirmChannel } from "amqplib";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createVhost, deleteVhost, type Probe, probe, waitFor } from "@wellsent/testing";
 import { Session, type SessionOptions } from "../src/session.ts";
 import type { Topology } from "../src/declare.ts";
 import { ConfigError } from "@wellsent/runtime";

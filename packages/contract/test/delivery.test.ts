@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { seeded } from "../../../test/support/random.ts";
+import { seeded } from "@wellsent/testing";
 import {
   attemptOf,
   crashesOf,

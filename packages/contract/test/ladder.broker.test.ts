@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import type { GetMessage } from "amqplib";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { join } from "../../../test/support/topology.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import {
+  createVhost,
+  deleteVhost,
+  joinTopologies,
+  type Probe,
+  probe,
+  waitFor,
+} from "@wellsent/testing";
 import { declare } from "../../amqp/src/index.ts";
 import { attemptOf, crashesOf, type Counted } from "../src/delivery.ts";
 import { ladder, topology } from "../src/topology.ts";
@@ -21,7 +26,7 @@ afterAll(async () => {
   await deleteVhost(url);
 });
 beforeEach(async () => {
-  await declare(broker.channel, join(topology(), ladder(RUNGS)));
+  await declare(broker.channel, joinTopologies(topology(), ladder(RUNGS)));
 });
 
 async function accept(headers: Record<string, unknown> = {}): Promise<void> {
@@ -136,7 +141,7 @@ describe("the ladder with another schedule", () => {
     await accept();
     await takeAndReject("emailer");
 
-    await declare(broker.channel, join(topology(), ladder([3, 2])));
+    await declare(broker.channel, joinTopologies(topology(), ladder([3, 2])));
 
     expect(attemptOf(await takeAndAck("emailer.attempt.1"))).toBe(2);
   });

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { createVhost, deleteVhost, probe } from "../../../test/support/broker.ts";
-import { join } from "../../../test/support/topology.ts";
+import { createVhost, deleteVhost, joinTopologies, probe } from "@wellsent/testing";
 import { declare } from "../../amqp/src/index.ts";
 import { DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
 
@@ -20,7 +19,7 @@ async function asProgram<T>(act: (channel: Channel) => Promise<T>): Promise<T> {
 type Channel = Awaited<ReturnType<typeof probe>>["channel"];
 
 const whole = (seconds: readonly number[] = DEFAULT_LADDER) =>
-  join(topology("logs"), ladder(seconds));
+  joinTopologies(topology("logs"), ladder(seconds));
 
 describe("topology and ladder on a broker", () => {
   it("declare twice", async () => {

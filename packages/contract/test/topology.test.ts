@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
-import { join } from "../../../test/support/topology.ts";
+import { joinTopologies } from "@wellsent/testing";
 import { attemptQueues, DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
 
-const whole = join(topology("logs"), ladder());
+const whole = joinTopologies(topology("logs"), ladder());
 const queueNamed = (name: string, from: Pick<typeof whole, "queues"> = whole) =>
   from.queues.find((queue) => queue.name === name);
 
@@ -187,7 +187,7 @@ describe("ladder", () => {
   });
 
   it("repeats its only rung", () => {
-    const short = join(topology(), ladder([1]));
+    const short = joinTopologies(topology(), ladder([1]));
 
     expect(below("emailer", short)).toStrictEqual(["emailer.wait.1s"]);
     expect(below("emailer.wait.1s", short)).toStrictEqual(["emailer.attempt.1"]);

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { Gauge, Registry } from "prom-client";
 import { createRegistry } from "../src/metrics.ts";
 import { createMetricsServer, listen, type Check } from "../src/admin-server.ts";
-import { createTestLog } from "./support/log.ts";
+import { createFakeLog } from "@wellsent/testing";
 
 const stops: (() => unknown)[] = [];
 
@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 async function serve(checks: Check[] = [], registry = new Registry(), host = "::") {
-  const log = createTestLog();
+  const log = createFakeLog();
   const server = createMetricsServer({ host, port: 0, registry, checks, log });
   await server.start();
   stops.push(() => server.stop(AbortSignal.abort()));
@@ -153,7 +153,7 @@ describe("createMetricsServer", () => {
   });
 
   it("stops when it never started", () => {
-    const log = createTestLog();
+    const log = createFakeLog();
     const options = { host: "::", port: 0, registry: new Registry(), checks: [], log };
 
     expect(() => createMetricsServer(options).stop(AbortSignal.abort())).not.toThrow();

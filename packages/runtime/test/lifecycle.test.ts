@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { createLifecycle, type Component } from "../src/lifecycle.ts";
-import { createTestLog } from "./support/log.ts";
+import { createFakeLog } from "@wellsent/testing";
 
 const LONG_MS = 60_000;
 const SHORT_MS = 50;
@@ -32,7 +32,7 @@ describe("createLifecycle: start", () => {
       },
     });
 
-    await createLifecycle(createTestLog(), LONG_MS).start([slow, component("next", done)]);
+    await createLifecycle(createFakeLog(), LONG_MS).start([slow, component("next", done)]);
 
     expect(done).toStrictEqual(["start slow", "slow started", "start next"]);
   });
@@ -41,7 +41,7 @@ describe("createLifecycle: start", () => {
     const done: string[] = [];
     const error = new Error("no");
     const broken = component("broken", done, { start: () => Promise.reject(error) });
-    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
 
     await expect(lifecycle.start([broken, component("next", done)])).rejects.toBe(error);
     expect(done).toStrictEqual([]);
@@ -49,7 +49,7 @@ describe("createLifecycle: start", () => {
 
   it("starts no further component once it is told to stop", async () => {
     const done: string[] = [];
-    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     const first = component("first", done, {
       start: () => {
         void lifecycle.stop("test");
@@ -63,7 +63,7 @@ describe("createLifecycle: start", () => {
   });
 
   it("does not say that it has started when it was stopped meanwhile", async () => {
-    const log = createTestLog();
+    const log = createFakeLog();
     const lifecycle = createLifecycle(log, LONG_MS);
     const last = component("last", [], {
       start: async () => {
@@ -86,7 +86,7 @@ describe("createLifecycle: stop", () => {
         done.push("slow stopped");
       },
     });
-    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     await lifecycle.start([component("first", done), slow]);
 
     expect(await lifecycle.stop("test")).toBe(true);
@@ -95,7 +95,7 @@ describe("createLifecycle: stop", () => {
 
   it("stops once, however often it is called", async () => {
     const done: string[] = [];
-    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     await lifecycle.start([component("only", done)]);
 
     const answers = await Promise.all([lifecycle.stop("a"), lifecycle.stop("b")]);
@@ -107,7 +107,7 @@ describe("createLifecycle: stop", () => {
 
   it("stops the others when one does not stop, and says that it was not clean", async () => {
     const done: string[] = [];
-    const log = createTestLog();
+    const log = createFakeLog();
     const broken = component("broken", done, { stop: () => Promise.reject(new Error("secret")) });
     const worse = component("worse", done, {
       stop: () => {
@@ -129,7 +129,7 @@ describe("createLifecycle: stop", () => {
   it("goes on after the deadline with what does not end, and says that it was not clean", async () => {
     const done: string[] = [];
     const hanging = component("hanging", done, { stop: never });
-    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createFakeLog(), SHORT_MS);
     await lifecycle.start([component("first", done), hanging]);
 
     expect(await lifecycle.stop("test")).toBe(false);
@@ -145,7 +145,7 @@ describe("createLifecycle: stop", () => {
           });
         }),
     });
-    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createFakeLog(), SHORT_MS);
     await lifecycle.start([obedient]);
 
     expect(await lifecycle.stop("test")).toBe(false);
@@ -156,7 +156,7 @@ describe("createLifecycle: stop", () => {
     const note = (signal: AbortSignal) => {
       aborted.push(signal.aborted);
     };
-    const lifecycle = createLifecycle(createTestLog(), SHORT_MS);
+    const lifecycle = createLifecycle(createFakeLog(), SHORT_MS);
     await lifecycle.start([
       component("first", [], { stop: note }),
       component("hanging", [], { stop: never }),
@@ -170,7 +170,7 @@ describe("createLifecycle: stop", () => {
 
   it("stops a component whose start has not ended", async () => {
     const done: string[] = [];
-    const lifecycle = createLifecycle(createTestLog(), LONG_MS);
+    const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     void lifecycle.start([component("starting", done, { start: never })]);
 
     expect(await lifecycle.stop("test")).toBe(true);
@@ -178,6 +178,6 @@ describe("createLifecycle: stop", () => {
   });
 
   it("is clean when nothing was started", async () => {
-    expect(await createLifecycle(createTestLog(), LONG_MS).stop("test")).toBe(true);
+    expect(await createLifecycle(createFakeLog(), LONG_MS).stop("test")).toBe(true);
   });
 });

@@ -3,10 +3,10 @@ import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "@wellsent/runtime";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { createApiKeys } from "../src/api-keys.ts";
 import { Problem } from "../src/problem.ts";
-import { createFakeLog, waitFor } from "./support.ts";
 
 const line = (key: string, name: string) =>
   `${createHash("sha256").update(key).digest("hex")}  ${name}\n`;
@@ -14,7 +14,8 @@ const line = (key: string, name: string) =>
 describe("createApiKeys", () => {
   let directory = "";
   let file = "";
-  const { log, lines } = createFakeLog();
+  const log = createFakeLog();
+  const { lines } = log;
   let keys: ReturnType<typeof createApiKeys> | undefined;
 
   beforeEach(() => {
@@ -103,7 +104,7 @@ describe("createApiKeys", () => {
 
     writeFileSync(file, line("two", "shop"));
 
-    await waitFor(() => takes("two"));
+    await waitFor("the new key counts", () => takes("two"));
     expect(takes("one")).toBe(false);
   });
 
@@ -117,7 +118,7 @@ describe("createApiKeys", () => {
     symlinkSync("b", join(directory, "new"));
     renameSync(join(directory, "new"), file);
 
-    await waitFor(() => takes("two"));
+    await waitFor("the new key counts", () => takes("two"));
     expect(takes("one")).toBe(false);
   });
 
@@ -145,18 +146,18 @@ describe("createApiKeys", () => {
 
     spoil();
 
-    await waitFor(() => lines.some(({ level }) => level === "error"));
+    await waitFor("an error is logged", () => lines.some(({ level }) => level === "error"));
     expect(takes("one")).toBe(true);
   });
 
   it("reads a file that comes back", async () => {
     open(line("one", "shop"));
     rmSync(file);
-    await waitFor(() => lines.some(({ level }) => level === "error"));
+    await waitFor("an error is logged", () => lines.some(({ level }) => level === "error"));
 
     writeFileSync(file, line("two", "shop"));
 
-    await waitFor(() => takes("two"));
+    await waitFor("the new key counts", () => takes("two"));
     expect(takes("two")).toBe(true);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { seeded, type Random } from "@wellsent/testing";
 import request from "supertest";
 import { createTestApp, EMAIL } from "./support.ts";
 
@@ -216,7 +217,7 @@ describe("large bodies", () => {
 describe("fuzzed JSON", () => {
   it("answers 400, 413 or 422 to each mutation, or accepts it, and never fails", async () => {
     const { app } = createTestApp();
-    const random = createRandom(42);
+    const random = seeded(42);
     const statuses = new Set<number>();
 
     for (let round = 0; round < 300; round += 1) {
@@ -233,16 +234,9 @@ describe("fuzzed JSON", () => {
   });
 });
 
-/** Numerical Recipes' linear congruential generator: the same bytes in every run. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state % below;
-  };
-}
-
-function mutate(bytes: Buffer, random: (below: number) => number): Buffer {
-  for (let change = 0; change <= random(3); change += 1) bytes[random(bytes.length)] = random(256);
+function mutate(bytes: Buffer, random: Random): Buffer {
+  for (let change = random.whole(1, 3); change > 0; change -= 1) {
+    bytes[random.whole(0, bytes.length - 1)] = random.whole(0, 255);
+  }
   return bytes;
 }

@@ -2,16 +2,9 @@ import { request as httpRequest, Agent, type ServerOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { Publication } from "@wellsent/amqp";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import { HttpServer } from "../src/http-server.ts";
-import {
-  connectRaw,
-  createFakeLog,
-  createTestApp,
-  EMAIL,
-  rawSend,
-  statusesIn,
-  waitFor,
-} from "./support.ts";
+import { connectRaw, createTestApp, EMAIL, rawSend, statusesIn } from "./support.ts";
 
 const QUICK: ServerOptions = {
   headersTimeout: 150,
@@ -27,7 +20,7 @@ afterEach(() => server?.stop(AbortSignal.abort()));
 async function start(limits: ServerOptions = {}, leaveMs = 0) {
   const published: Publication[] = [];
   const refusals: number[] = [];
-  const { log, lines } = createFakeLog();
+  const log = createFakeLog();
   const { app } = createTestApp({
     publish: async (publication) => {
       published.push(publication);
@@ -45,7 +38,7 @@ async function start(limits: ServerOptions = {}, leaveMs = 0) {
     limits,
   });
   await server.start();
-  return { server, port: Number(lines[0]?.fields?.["port"]), published, refusals };
+  return { server, port: Number(log.lines[0]?.["port"]), published, refusals };
 }
 
 const taking = (ms: number) => rawSend({ ...EMAIL, subject: String(ms) });
@@ -121,7 +114,7 @@ describe("what is not HTTP", () => {
     const fields = Array.from({ length: 1_000 }, (_, index) => `a${index}: b\r\n`).join("");
 
     client.socket.write(taking(0).replace("Content-Type:", `${fields}Content-Type:`));
-    await waitFor(() => statusesIn(client.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
 
     expect(statusesIn(client.received())).toEqual([202]);
     client.socket.destroy();
@@ -173,7 +166,7 @@ describe("what is not HTTP", () => {
 
     client.socket.write(taking(0));
 
-    await waitFor(() => client.received() !== "");
+    await waitFor("an answer", () => client.received() !== "");
     expect(statusesIn(client.received())).toEqual([202]);
   });
 });
@@ -184,7 +177,7 @@ describe("pipelining", () => {
     const client = connectRaw(port);
 
     client.socket.write(taking(100) + "GET /none HTTP/1.1\r\nHost: test\r\n\r\n" + taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 3);
+    await waitFor("3 answers", () => statusesIn(client.received()).length === 3);
 
     const ids = [...client.received().matchAll(/Location: \/emails\/(\S+)/g)].map(([, id]) => id);
     expect(statusesIn(client.received())).toEqual([202, 404, 202]);
@@ -226,7 +219,7 @@ describe("pipelining", () => {
     const client = connectRaw(port);
 
     client.socket.write(taking(0).replace("application/json", "text/plain") + taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 2);
+    await waitFor("2 answers", () => statusesIn(client.received()).length === 2);
 
     expect(statusesIn(client.received())).toEqual([415, 202]);
   });
@@ -237,11 +230,11 @@ describe("an idle connection", () => {
     const { port } = await start({ keepAliveTimeout: 1_000 });
     const client = connectRaw(port);
     client.socket.write(taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
 
     await sleep(2_500);
     client.socket.write(taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 2);
+    await waitFor("2 answers", () => statusesIn(client.received()).length === 2);
 
     expect(client.received()).toContain("Keep-Alive: timeout=1\r\n");
   });
@@ -251,7 +244,7 @@ describe("an idle connection", () => {
     const client = connectRaw(port);
 
     client.socket.write(taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
 
     expect(client.received()).toContain("Keep-Alive: timeout=10\r\n");
   });
@@ -262,7 +255,7 @@ describe("HttpServer#stop", () => {
     const { server, port, published } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(200));
-    await waitFor(() => published.length === 1);
+    await waitFor("a publish", () => published.length === 1);
 
     const stopped = server.stop(FOREVER);
     const late = connectRaw(port);
@@ -278,7 +271,7 @@ describe("HttpServer#stop", () => {
     const { server, port } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(0));
-    await waitFor(() => statusesIn(client.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
 
     const stopped = server.stop(FOREVER);
     await sleep(100);
@@ -294,7 +287,7 @@ describe("HttpServer#stop", () => {
     const { server, port, published } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(200) + taking(0) + taking(100));
-    await waitFor(() => published.length === 3);
+    await waitFor("three publishes", () => published.length === 3);
 
     await server.stop(FOREVER);
     await client.closed;
@@ -323,7 +316,7 @@ describe("HttpServer#stop", () => {
     const slow = connectRaw(port);
     idle.socket.write(taking(0));
     slow.socket.write("POST /send HTTP/1.1\r\n");
-    await waitFor(() => statusesIn(idle.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(idle.received()).length === 1);
 
     const begun = performance.now();
     await server.stop(FOREVER);
@@ -336,7 +329,7 @@ describe("HttpServer#stop", () => {
     const { server, port, published } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(60_000));
-    await waitFor(() => published.length === 1);
+    await waitFor("a publish", () => published.length === 1);
 
     await server.stop(AbortSignal.timeout(100));
     await client.closed;
@@ -352,7 +345,7 @@ describe("HttpServer#stop", () => {
       while (typeof outcomes.at(-1) !== "string") outcomes.push(await post(port, agent));
     };
     const clients = Promise.all(Array.from({ length: 8 }, run));
-    await waitFor(() => outcomes.length > 200);
+    await waitFor("200 outcomes", () => outcomes.length > 200);
 
     await server.stop(FOREVER);
     await clients;
@@ -424,7 +417,7 @@ describe("what Node would refuse in no words", () => {
     const client = connectRaw(port);
 
     client.socket.write(request);
-    await waitFor(() => client.received().includes(code));
+    await waitFor(`an answer ${code}`, () => client.received().includes(code));
 
     expect(statusesIn(client.received())).toEqual([status]);
     expect(client.received()).toMatch(/^X-Request-Id: [\w-]{36}\r$/im);
@@ -435,11 +428,11 @@ describe("what Node would refuse in no words", () => {
     const { port } = await start();
     const client = connectRaw(port);
     client.socket.write(head("Host: a", "Expect: 100-continue", `Content-Length: ${body.length}`));
-    await waitFor(() => client.received() !== "");
+    await waitFor("an answer", () => client.received() !== "");
     expect(statusesIn(client.received())).toEqual([100]);
 
     client.socket.write(body);
-    await waitFor(() => statusesIn(client.received()).length === 2);
+    await waitFor("2 answers", () => statusesIn(client.received()).length === 2);
 
     expect(statusesIn(client.received())).toEqual([100, 202]);
     client.socket.destroy();
@@ -457,7 +450,7 @@ describe("large bodies", () => {
     return client;
   };
   const answers = async (client: ReturnType<typeof connectRaw>) => {
-    await waitFor(() => statusesIn(client.received()).length === 1);
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
     return client.received();
   };
 
@@ -505,7 +498,9 @@ describe("a body in chunks", () => {
     await sleep(50);
     for (const { socket } of clients) socket.write(`${chunk(text.slice(9))}0\r\n\r\n`);
 
-    await waitFor(() => clients.every((each) => statusesIn(each.received()).length === 1));
+    await waitFor("all answers", () =>
+      clients.every((each) => statusesIn(each.received()).length === 1),
+    );
 
     expect(clients.flatMap((each) => statusesIn(each.received()))).toEqual(Array(32).fill(202));
     for (const { socket } of clients) socket.destroy();
@@ -517,7 +512,7 @@ describe("a body in chunks", () => {
     client.socket.write(HEAD);
     const endless = setInterval(() => client.socket.write(chunk("x".repeat(500_000))), 5);
 
-    await waitFor(() => client.received().includes("BODY_TOO_LARGE"));
+    await waitFor("the refusal", () => client.received().includes("BODY_TOO_LARGE"));
 
     clearInterval(endless);
     expect(statusesIn(client.received())).toEqual([413]);

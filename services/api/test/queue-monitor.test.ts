@@ -1,11 +1,11 @@
 import { EventEmitter } from "node:events";
 import type { AmqpConnection } from "@wellsent/amqp";
 import { topology } from "@wellsent/contract";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Registry } from "prom-client";
 import { Backlog } from "../src/send/queue-monitor.ts";
 import { createApiMetrics } from "../src/metrics.ts";
-import { createFakeLog, waitFor } from "./support.ts";
 
 /** A broker with one queue that is looked at; `check` says what comes of a look. */
 function createFakeBroker() {
@@ -31,7 +31,7 @@ function createFakeBroker() {
       },
     });
   const connected = async () => {
-    await waitFor(() => !broker.away);
+    await waitFor("the broker", () => !broker.away);
     return { createConfirmChannel: () => Promise.resolve(createChannel()) };
   };
   return { broker, connection: { connected } as unknown as AmqpConnection };
@@ -47,7 +47,7 @@ function start(times = { lookMs: 10, staleMs: 100, declareMs: 60_000 }) {
   const fail = (error: Error) => {
     throw error;
   };
-  const options = { connection, topology: topology(), fail, log: createFakeLog().log, metrics };
+  const options = { connection, topology: topology(), fail, log: createFakeLog(), metrics };
   backlog = new Backlog({ ...options, emailerQueueMax: 100, times });
   backlog.start();
   return { broker, backlog, registry };
@@ -60,16 +60,16 @@ describe("Backlog", () => {
     expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
     expect(backlog.check()?.blocks).toBe(true);
 
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
     expect(backlog.check()).toBeUndefined();
   });
 
   it("refuses while the queue holds too many, and says how many", async () => {
     const { broker, backlog, registry } = start();
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
 
     broker.check = () => Promise.resolve({ messageCount: 100 });
-    await waitFor(() => backlog.refusal() !== undefined);
+    await waitFor("sends are refused", () => backlog.refusal() !== undefined);
 
     expect(backlog.refusal()?.code).toBe("QUEUE_FULL");
     expect(backlog.check()?.blocks).toBe(false);
@@ -78,41 +78,41 @@ describe("Backlog", () => {
 
   it("refuses at once when the queue is missing, declares it again, and stays ready", async () => {
     const { broker, backlog } = start();
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
     const declared = broker.declared;
 
     broker.check = () => Promise.reject(new Error("404"));
-    await waitFor(() => backlog.refusal() !== undefined, 80);
+    await waitFor("sends are refused", () => backlog.refusal() !== undefined, 80);
     broker.check = () => Promise.resolve({ messageCount: 0 });
 
     expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
     expect(backlog.check()?.blocks).toBe(false);
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
     expect(broker.declared).toBeGreaterThan(declared);
   });
 
   it("refuses when a look has no answer for too long", async () => {
     const { broker, backlog } = start();
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
     let answer: (count: { messageCount: number }) => void = () => undefined;
 
     broker.check = () =>
       new Promise((resolve) => {
         answer = resolve;
       });
-    await waitFor(() => backlog.refusal() !== undefined);
+    await waitFor("sends are refused", () => backlog.refusal() !== undefined);
 
     expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
     answer({ messageCount: 0 });
     broker.check = () => Promise.resolve({ messageCount: 0 });
-    await waitFor(() => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
   });
 
   it("declares the topology again and again", async () => {
     const { broker } = start({ lookMs: 10, staleMs: 1_000, declareMs: 20 });
     const queues = topology().queues.length;
 
-    await waitFor(() => broker.declared >= 3 * queues);
+    await waitFor("three declarations", () => broker.declared >= 3 * queues);
 
     expect(broker.declared).toBeGreaterThanOrEqual(3 * queues);
   });

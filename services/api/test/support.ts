@@ -1,31 +1,15 @@
 import { createConnection, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Publication } from "@wellsent/amqp";
-import type { Fields, Log } from "@wellsent/runtime";
+import { createFakeLog } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { createApp, type AppOptions } from "../src/app.ts";
 import { createApiMetrics } from "../src/metrics.ts";
-
-/** A log that keeps its lines. */
-export function createFakeLog() {
-  const lines: { level: string; message: string; fields: Fields | undefined }[] = [];
-  const keep = (level: string) => (message: string, fields?: Fields) => {
-    lines.push({ level, message, fields });
-  };
-  const log: Log = {
-    debug: keep("debug"),
-    info: keep("info"),
-    warn: keep("warn"),
-    error: keep("error"),
-  };
-  return { log, lines };
-}
 
 /** The API without a broker: what would have been published is kept. */
 export function createTestApp(options: Partial<AppOptions> = {}) {
   const published: Publication[] = [];
   const registry = new Registry();
-  const { log, lines } = createFakeLog();
+  const log = createFakeLog();
   const app = createApp({
     publish: (publication) => {
       published.push(publication);
@@ -39,7 +23,7 @@ export function createTestApp(options: Partial<AppOptions> = {}) {
     log,
     ...options,
   });
-  return { app, published, registry, lines };
+  return { app, published, registry, lines: log.lines };
 }
 
 /** A valid email as the article writes it. */
@@ -69,15 +53,6 @@ export function connectRaw(port: number): RawClient {
 /** The statuses of the responses in a connection's text, in order. */
 export function statusesIn(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
-}
-
-/** Waits until something holds. @throws {Error} when it does not in time */
-export async function waitFor(holds: () => boolean, deadlineMs = 5_000): Promise<void> {
-  const end = Date.now() + deadlineMs;
-  while (!holds()) {
-    if (Date.now() > end) throw new Error("not in time");
-    await sleep(5);
-  }
 }
 
 /** A `POST /send` as it goes over the wire. */

@@ -3,9 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { declare } from "@wellsent/amqp";
 import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@wellsent/contract";
 import { ladder, topology } from "@wellsent/contract";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { join } from "../../../test/support/topology.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import {
+  createVhost,
+  deleteVhost,
+  joinTopologies,
+  type Probe,
+  probe,
+  waitFor,
+} from "@wellsent/testing";
 import { takeLadder } from "../src/control/apply-ladder.ts";
 
 let vhost: string;
@@ -92,7 +97,7 @@ describe("takeLadder", () => {
 });
 
 async function take(seconds: number[]): Promise<string[]> {
-  await declare(broker.channel, join(topology(), { ...ladder(seconds), bindings: [] }));
+  await declare(broker.channel, joinTopologies(topology(), { ...ladder(seconds), bindings: [] }));
   return takeLadder(broker.channel, seconds);
 }
 

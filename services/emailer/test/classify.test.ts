@@ -7,7 +7,7 @@ import {
   isThrottled,
   type Fault,
 } from "../src/relay/classify.ts";
-import { seeded } from "../../../test/support/random.ts";
+import { seeded } from "@wellsent/testing";
 
 const CODES = [...Object.keys(ERROR_CODES), "UNKNOWN", "ECONNRESET"];
 const OPENING = ["CONN", "EHLO", "HELO", "STARTTLS", "AUTH PLAIN", "AUTH LOGIN", "RSET"];

@@ -2,8 +2,8 @@ import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication, Publisher } from "@wellsent/amqp";
-import type { Log } from "@wellsent/runtime";
 import type { Answer, Outcome, Query } from "@wellsent/contract";
+import { createFakeLog } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/delivery/handle-delivery.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
@@ -35,8 +35,6 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
   const sent: string[] = [];
   const recorded: unknown[] = [];
   const asked: Query[] = [];
-  const silent = () => undefined;
-  const log: Log = { debug: silent, info: silent, warn: silent, error: silent };
   const publisher: Pick<Publisher, "publishUntilConfirmed"> = {
     publishUntilConfirmed: (publication) => {
       if (publication.exchange === "outcomes") {
@@ -68,7 +66,7 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
       return { verdict: "sent", reply: "250 ok", relay: "relay.example" };
     },
     metrics: createEmailerMetrics(new Registry()),
-    log,
+    log: createFakeLog(),
   });
   return { handle, published, sent, recorded, asked };
 }

@@ -12,16 +12,8 @@ import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import type { Open } from "../src/audit/file.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
-import {
-  auditLog,
-  EMAIL_ID,
-  eventsOf,
-  filesOf,
-  keepLog,
-  line,
-  temporaryDirectory,
-} from "./support.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
+import { auditLog, EMAIL_ID, eventsOf, filesOf, line, temporaryDirectory } from "./support.ts";
 
 const DAY_MS = 86_400_000;
 const NOON = Date.parse("2026-11-23T12:00:00Z");
@@ -181,7 +173,7 @@ describe("AuditLog#write", () => {
     ],
   ])("goes on in another file when its file was %s by hand", async (_, change, events) => {
     const directory = temporaryDirectory();
-    const kept = keepLog();
+    const kept = createFakeLog();
     const log = auditLog(directory, { now: () => NOON, log: kept });
     await log.write([line(1)]);
 
@@ -204,7 +196,7 @@ describe("AuditLog#open", () => {
     const directory = temporaryDirectory();
     const path = join(directory, FIRST);
     writeFileSync(path, `${JSON.stringify(line(1))}\n${JSON.stringify(line(2))}\n${torn}`);
-    const kept = keepLog();
+    const kept = createFakeLog();
     const log = auditLog(directory, { now: () => NOON, log: kept });
 
     await log.open();
@@ -213,7 +205,7 @@ describe("AuditLog#open", () => {
     expect(filesOf(directory)).toEqual([FIRST]);
     expect(eventsOf(directory)).toEqual(["1", "2", "3"]);
     expect(kept.messages).toEqual(["torn last line removed"]);
-    expect(kept.fields).toEqual([{ file: FIRST, bytes: torn.length }]);
+    expect(kept.lines).toMatchObject([{ file: FIRST, bytes: torn.length }]);
   });
 
   it.each([["nothing"], ["one torn line"]])("goes on in a file with %s in it", async (text) => {
@@ -231,7 +223,7 @@ describe("AuditLog#open", () => {
   it("leaves a file alone that ends well, and does not go on in a full one", async () => {
     const directory = temporaryDirectory();
     writeFileSync(join(directory, FIRST), `${JSON.stringify(line(1))}\n`);
-    const kept = keepLog();
+    const kept = createFakeLog();
     const log = auditLog(directory, { now: () => NOON, fileMaxBytes: 500, log: kept });
 
     await log.open();
@@ -268,7 +260,7 @@ describe("retention", () => {
     const directory = temporaryDirectory();
     fill(directory, -12, -11, -10, -1);
     writeFileSync(join(directory, "audit-2020-01-01.txt"), "");
-    const kept = keepLog();
+    const kept = createFakeLog();
 
     await auditLog(directory, { now: () => NOON, retentionDays: 10, log: kept }).open();
 

@@ -4,19 +4,11 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import { FlowControl } from "@wellsent/amqp";
 import { createRecent, type Recent } from "@wellsent/runtime";
-import { seeded } from "../../../test/support/random.ts";
+import { createFakeLog, seeded } from "@wellsent/testing";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit } from "../src/audit/group-commit.ts";
 import { ForgetfulDisk, type Life, type Skipped } from "./forgetful-disk.ts";
-import {
-  auditLog,
-  eventsOf,
-  filesOf,
-  keepLog,
-  line,
-  temporaryDirectory,
-  testMetrics,
-} from "./support.ts";
+import { auditLog, eventsOf, filesOf, line, temporaryDirectory, testMetrics } from "./support.ts";
 
 const EVENTS = 60;
 const LIVES = 5;
@@ -81,7 +73,7 @@ function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
     ledger: { add: () => undefined },
     flow: new FlowControl(),
     metrics: testMetrics(),
-    log: keepLog(),
+    log: createFakeLog(),
   });
   const record = async (id: string) => {
     const write = () => new Promise<void>((stands) => commit.append(line(id), stands));

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit, type Store } from "../src/audit/group-commit.ts";
-import { keepLog, line, testMetrics } from "./support.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { line, testMetrics } from "./support.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 
 /** A store whose writes are settled by the test. */
 function manualStore() {
@@ -30,7 +30,7 @@ function setUp(store: Store) {
     resume: () => flowed.push("resume"),
   };
   const metrics = testMetrics();
-  const log = keepLog();
+  const log = createFakeLog();
   const known: string[] = [];
   const ledger = {
     add: (lines: readonly AuditLine[]) => void known.push(...lines.map(({ eventId }) => eventId)),

@@ -1,10 +1,11 @@
+import { createFakeLog } from "@wellsent/testing";
 import { createTwins } from "../src/intake/attempt-leases.ts";
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication } from "@wellsent/amqp";
 import type { AuditLine } from "../src/audit/line.ts";
 import { createHandler } from "../src/intake/handle-message.ts";
-import { EMAIL_ID, keepLog, testMetrics } from "./support.ts";
+import { EMAIL_ID, testMetrics } from "./support.ts";
 
 const email = { toaddr: ["a@example.com", "b@example.com"], subject: "s", body: "secret" };
 const outcome = {
@@ -37,7 +38,7 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const parked: Publication[] = [];
   const answers: Publication[] = [];
   const metrics = testMetrics();
-  const log = keepLog();
+  const log = createFakeLog();
   const handle = createHandler({
     twins: createTwins(),
     record: (line) => write().then(() => void lines.push(line)),
@@ -128,7 +129,7 @@ describe("createHandler", () => {
 
     expect([lines, parked]).toEqual([[], []]);
     expect(await unreadable()).toEqual([[code, 1]]);
-    expect(log.fields).toEqual([{ code }]);
+    expect(log.lines).toMatchObject([{ code }]);
   });
 
   it("parks a malformed outcome with the reason", async () => {

@@ -6,8 +6,8 @@ import { createInternalApp } from "../src/operator-api/server.ts";
 import { Ledger } from "../src/ledger.ts";
 import { createPasses } from "../src/parked/pass.ts";
 import { createRedaction } from "../src/audit/redaction.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
-import { EMAIL_ID, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
+import { EMAIL_ID, temporaryDirectory, testMetrics } from "./support.ts";
 
 const TOKEN = "a-token-of-at-least-thirty-two-characters";
 
@@ -19,7 +19,7 @@ afterEach(async () => {
 /** The routes over a ledger in which mail to these recipients is parked, and a broker that is away. */
 async function setUp(...recipients: string[]) {
   const directory = temporaryDirectory();
-  const log = keepLog();
+  const log = createFakeLog();
   let gate = Promise.resolve();
   const lines = async function* () {
     yield* [];

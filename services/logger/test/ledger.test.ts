@@ -7,14 +7,13 @@ import { describeEmail } from "../src/operator-api/server.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
 import { oldestWaiting } from "../src/metrics.ts";
 import { isParked, listParked, selects } from "../src/parked/list.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import {
   auditLog,
   EMAIL_ID,
   EMAIL_TIME,
   eventsOf,
   filesOf,
-  keepLog,
   temporaryDirectory,
   testMetrics,
 } from "./support.ts";
@@ -47,7 +46,7 @@ async function setUp(
   gate: () => Promise<void> = () => Promise.resolve(),
 ) {
   const metrics = testMetrics(directory);
-  const log = keepLog();
+  const log = createFakeLog();
   const audit = auditLog(directory, {
     seen: (lines) => ledger.add(lines),
     isParked: (delivery) => isParked(ledger, delivery),

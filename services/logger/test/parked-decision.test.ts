@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { Publication } from "@wellsent/amqp";
 import { newEmailId } from "@wellsent/contract";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
 import { Ledger, oldestId } from "../src/ledger.ts";
 import { createDecide, type Action, type Parked } from "../src/parked/decide.ts";
-import { auditLog, keepLog, temporaryDirectory, testMetrics } from "./support.ts";
+import { auditLog, temporaryDirectory, testMetrics } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 const EMAIL = "019ab000-0000-7000-8000-000000000001";
@@ -20,7 +20,7 @@ async function setUp(...events: AuditLine[]) {
   const directory = temporaryDirectory();
   const lines = () => auditLog(directory).lines();
   const metrics = testMetrics(directory);
-  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log: keepLog() });
+  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log: createFakeLog() });
   ledgers.push(ledger);
   ledger.start();
   await waitFor("a whole ledger", () => ledger.check() === undefined);

@@ -1,11 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { declare } from "@wellsent/amqp";
 import { topology } from "@wellsent/contract";
-import { createVhost, deleteVhost, probe, type Probe } from "../../../test/support/broker.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import {
+  createFakeLog,
+  createVhost,
+  deleteVhost,
+  type Probe,
+  probe,
+  waitFor,
+} from "@wellsent/testing";
 import type { Decide } from "../src/parked/decide.ts";
 import { createPasses } from "../src/parked/pass.ts";
-import { keepLog } from "./support.ts";
 
 let vhost: string;
 let broker: Probe;
@@ -125,7 +130,7 @@ describe("createPasses", () => {
 async function pass(decide: Decide, selects: (id: string) => boolean = () => true) {
   const { channel } = broker;
   const release = () => channel.close().catch(() => undefined);
-  const passes = createPasses({ publisher: { channel, release }, decide, log: keepLog() });
+  const passes = createPasses({ publisher: { channel, release }, decide, log: createFakeLog() });
   passes.begin("replay", selects);
   await waitFor("the pass", () => passes.progress()?.state !== "running");
   return { progress: passes.progress() };

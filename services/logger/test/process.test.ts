@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { spawnService, spawnToExit, type Service } from "../../../test/support/spawn-service.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { waitFor } from "@wellsent/testing";
 import { temporaryDirectory } from "./support.ts";
 
 /** Nothing listens there: the tests of this file need no broker. */

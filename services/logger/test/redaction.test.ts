@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { AuditLine } from "../src/audit/line.ts";
 import { createRedaction, type RedactionOptions } from "../src/audit/redaction.ts";
-import { seeded } from "../../../test/support/random.ts";
+import { seeded } from "@wellsent/testing";
 import { line } from "./support.ts";
 
 const SUBJECT = "Your one-time code is 4711";

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "@jest/globals";
-import type { Fields, Log } from "@wellsent/runtime";
+import { createFakeLog } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { AuditLog, type AuditLogOptions } from "../src/audit/log.ts";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
@@ -23,17 +23,6 @@ export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "wellsent-logger-"));
   directories.push(directory);
   return directory;
-}
-
-/** A log that keeps what it was told. */
-export function keepLog(): Log & { messages: string[]; fields: Fields[] } {
-  const messages: string[] = [];
-  const fields: Fields[] = [];
-  const keep = (message: string, more: Fields = {}) => {
-    messages.push(message);
-    fields.push(more);
-  };
-  return { messages, fields, debug: keep, info: keep, warn: keep, error: keep };
 }
 
 /** The logger's metrics in a registry of their own. */
@@ -65,7 +54,7 @@ export function auditLog(directory: string, options: Partial<AuditLogOptions> = 
     isParked: () => false,
     seen: () => undefined,
     linesMax: 10_000,
-    log: keepLog(),
+    log: createFakeLog(),
     ...options,
   });
 }

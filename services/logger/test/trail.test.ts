@@ -7,20 +7,13 @@ import type { Open } from "../src/audit/file.ts";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit } from "../src/audit/group-commit.ts";
 import { createHandler } from "../src/intake/handle-message.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
-import {
-  auditLog,
-  EMAIL_ID,
-  eventsOf,
-  keepLog,
-  temporaryDirectory,
-  testMetrics,
-} from "./support.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
+import { auditLog, EMAIL_ID, eventsOf, temporaryDirectory, testMetrics } from "./support.ts";
 
 /** From a delivery to the disk and back, put together as main.ts does it. */
 function setUp(directory: string, openFile: Open = open) {
   const metrics = testMetrics();
-  const log = keepLog();
+  const log = createFakeLog();
   let skipped = 0;
   const events: Recent<void> = createRecent(10_000, () => skipped++);
   const seen = (lines: readonly AuditLine[]) => {

@@ -4,8 +4,8 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { createWriterLock } from "../src/audit/writer-lock.ts";
-import { keepLog, temporaryDirectory } from "./support.ts";
-import { waitFor } from "../../../test/support/wait-for.ts";
+import { temporaryDirectory } from "./support.ts";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 
 const children: ChildProcess[] = [];
 afterEach(async () => {
@@ -29,7 +29,7 @@ describe("createWriterLock", () => {
   it("waits while another process holds it, says so, and has it when that one is killed", async () => {
     const directory = temporaryDirectory();
     const first = await holdElsewhere(directory);
-    const log = keepLog();
+    const log = createFakeLog();
     const second = createWriterLock(directory, log);
 
     const starting = second.start();
@@ -48,8 +48,8 @@ describe("createWriterLock", () => {
   it("gives up waiting when it is stopped", async () => {
     const directory = temporaryDirectory();
     const [first, second] = [
-      createWriterLock(directory, keepLog()),
-      createWriterLock(directory, keepLog()),
+      createWriterLock(directory, createFakeLog()),
+      createWriterLock(directory, createFakeLog()),
     ];
     await first.start();
 
@@ -63,8 +63,8 @@ describe("createWriterLock", () => {
   it("is free again after it was stopped", async () => {
     const directory = temporaryDirectory();
     const [first, second] = [
-      createWriterLock(directory, keepLog()),
-      createWriterLock(directory, keepLog()),
+      createWriterLock(directory, createFakeLog()),
+      createWriterLock(directory, createFakeLog()),
     ];
 
     await first.start();
@@ -77,7 +77,7 @@ describe("createWriterLock", () => {
 
   it("makes the directory when it is missing", async () => {
     const directory = join(temporaryDirectory(), "deep", "audit");
-    const lock = createWriterLock(directory, keepLog());
+    const lock = createWriterLock(directory, createFakeLog());
 
     await lock.start();
 
@@ -89,7 +89,9 @@ describe("createWriterLock", () => {
     const file = join(temporaryDirectory(), "file");
     writeFileSync(file, "");
 
-    await expect(createWriterLock(join(file, "audit"), keepLog()).start()).rejects.toMatchObject({
+    await expect(
+      createWriterLock(join(file, "audit"), createFakeLog()).start(),
+    ).rejects.toMatchObject({
       name: "ConfigError",
       code: "AUDIT_DIR_UNUSABLE",
       message: expect.stringMatching(

@@ -1,9 +1,8 @@
 /** Holds the writer lock of the directory that it is given, until it is killed. */
+import { createFakeLog } from "@wellsent/testing";
 import { createWriterLock } from "../../src/audit/writer-lock.ts";
 
-const ignore = () => undefined;
-const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-const lock = createWriterLock(process.argv[2] ?? "", log);
+const lock = createWriterLock(process.argv[2] ?? "", createFakeLog());
 await lock.start();
 process.stdout.write("held\n");
-setInterval(ignore, 60_000);
+setInterval(() => undefined, 60_000);

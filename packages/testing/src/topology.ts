@@ -1,7 +1,7 @@
 import type { Topology } from "@wellsent/amqp";
 
-/** Several topologies as one. */
-export function join(...parts: Partial<Topology>[]): Topology {
+/** Returns one topology with the exchanges, queues and bindings of all. */
+export function joinTopologies(...parts: Partial<Topology>[]): Topology {
   return {
     exchanges: parts.flatMap(({ exchanges = [] }) => exchanges),
     queues: parts.flatMap(({ queues = [] }) => queues),

@@ -1,14 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { connect, type ChannelModel, type ConfirmChannel } from "amqplib";
 
-/** Runs rabbitmqctl against the run's broker. */
+/**
+ * Runs rabbitmqctl against the broker that Jest's global set-up started, and resolves to what it printed.
+ * @throws {Error} with what it printed when it fails
+ */
 export async function ctl(...args: string[]): Promise<string> {
   const response = await fetch(env("BROKER_CTL"), { method: "POST", body: JSON.stringify(args) });
   if (!response.ok) throw new Error(await response.text());
   return response.text();
 }
 
-/** Makes a virtual host of the test's own, so that files can use the fixed names side by side. Returns its URL. */
+/** Creates a virtual host, so that test files can use the same queue names side by side. Resolves to its URL. */
 export async function createVhost(): Promise<string> {
   const name = `test-${randomUUID()}`;
   const any = '<<".*">>';
@@ -19,21 +22,21 @@ export async function createVhost(): Promise<string> {
   return `${env("BROKER_URL")}/${name}`;
 }
 
-/** Deletes a virtual host with all that is in it. */
+/** Deletes the virtual host of this URL with all its queues. */
 export async function deleteVhost(url: string): Promise<void> {
   await ctl("delete_vhost", new URL(url).pathname.slice(1));
 }
 
-/** A channel of the test's own, to publish, count and look. */
+/** A connection and a confirm channel of a test. */
 export interface Probe {
   model: ChannelModel;
   channel: ConfirmChannel;
-  /** Ready messages of a queue. */
+  /** Resolves to the number of ready messages in a queue. */
   depth(queue: string): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Connects to a broker as any program would. */
+/** Connects to the broker of this URL. */
 export async function probe(url: string): Promise<Probe> {
   const model = await connect(url);
   model.on("error", () => undefined);

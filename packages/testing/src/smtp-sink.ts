@@ -4,33 +4,47 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { text } from "node:stream/consumers";
 import { SMTPServer } from "smtp-server";
 
-/** A mail that the sink took. */
+/** One recipient's copy of a mail that the sink accepted. */
 export interface Taken {
   to: string;
   raw: string;
+  /** The part of Message-ID before the @; empty where there is none. */
   messageId: string;
 }
 
 /**
- * How the sink answers one recipient: a reply code of 4xx or 5xx refuses, also with words of its own; undefined takes,
- * "stall" never answers.
+ * Decides about one recipient at RCPT: a reply code of 4xx or 5xx, alone or with a text, refuses it; "stall" never
+ * answers; undefined accepts.
  */
 export type Rule = (address: string) => number | [number, string] | "stall" | undefined;
 
-/** An SMTP server in this process that keeps what it took. */
+/** An SMTP server in this process that keeps the mails it accepts. */
 export interface SmtpSink {
   url: string;
   port: number;
   taken: Taken[];
-  /** Recipients that were named to it, taken or not. */
+  /** Recipients of all RCPT commands, accepted or not. */
   offered: Set<string>;
   close(): Promise<void>;
 }
 
-/**
- * Starts a sink, on loopback unless a host is given. `refuseSender`: its reply code to MAIL; `delayMs` is how long it takes over each message; with a
- * `password` it asks for that.
- */
+/** Options of {@link startSink}. */
+export interface SinkOptions {
+  /** Default: accepts every recipient. */
+  rule?: Rule;
+  /** Returns the reply code that refuses MAIL, or undefined to accept it. */
+  refuseSender?: () => number | undefined;
+  /** The time between the end of a mail and its final reply. Default: 0. */
+  delayMs?: number;
+  /** Default: one that the system chooses. */
+  port?: number;
+  /** The password that AUTH must show, with any user name. Default: AUTH is not offered. */
+  password?: string;
+  /** Default: 127.0.0.1. */
+  host?: string;
+}
+
+/** Starts a sink. */
 export async function startSink({
   rule = () => undefined,
   refuseSender = () => undefined,
@@ -38,14 +52,7 @@ export async function startSink({
   port = 0,
   password,
   host = "127.0.0.1",
-}: {
-  rule?: Rule;
-  refuseSender?: () => number | undefined;
-  delayMs?: number;
-  port?: number;
-  password?: string;
-  host?: string;
-} = {}): Promise<SmtpSink> {
+}: SinkOptions = {}): Promise<SmtpSink> {
   const taken: Taken[] = [];
   const offered = new Set<string>();
   const server = new SMTPServer({
@@ -77,7 +84,7 @@ export async function startSink({
           taken.push({ to: address, raw, messageId: idIn(raw) });
         return `2.0.0 taken as ${taken.length}`;
       };
-      // A client that was killed breaks off in the middle.
+      // A client that is killed ends the stream with an error.
       take().then((reply) => done(null, reply), done);
     },
   });

@@ -1,18 +1,19 @@
-/** Numbers that are the same for the same seed. */
+/** A random generator whose numbers are the same for the same seed. */
 export interface Random {
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   next: () => number;
-  /** A whole number from `least` to `most`. */
+  /** Returns a whole number from `least` to `most`, both included. */
   whole: (least: number, most: number) => number;
-  /** Whether what happens in `share` of all cases happens now. */
+  /** Returns true with the probability `share`, from 0 to 1. */
   chance: (share: number) => boolean;
+  /** Returns one of the elements; the list must not be empty. */
   pick: <T>(from: readonly T[]) => T;
   shuffle: <T>(all: readonly T[]) => T[];
-  /** Another generator, whose numbers do not depend on how many were drawn of this one since. */
+  /** Returns another generator. Its numbers do not depend on how many are drawn from this one afterwards. */
   fork: () => Random;
 }
 
-/** Creates a generator from a seed, a whole number (mulberry32). */
+/** Creates a generator (mulberry32) from a seed, of which the lower 32 bits count. */
 export function seeded(seed: number): Random {
   let state = seed | 0;
   const next = () => {
