@@ -138,6 +138,53 @@ describe("the broker's chart over a release that is there", () => {
   });
 });
 
+describe("a Secret that exists without a key that is read", () => {
+  const operators = { username: "u", password: "p", connection_string: "amqp://u:p@mq" };
+  const service = (values: string, live: Record<string, object>) =>
+    upgradeOf("service", live, "--set", `kind=StatefulSet,image.repository=a,${values}`);
+  const broker = "global.rabbitmq.existingSecret=mq";
+
+  it("is an error that names its keys, and the value to set for a broker's", async () => {
+    const live = { "secrets/mq": secret(operators) };
+    const { error } = await service(broker, live);
+
+    expect(error).toMatch(/the Secret mq has no key `uri`; its keys are: connection_string, /);
+    expect(error).toMatch(/Set global\.rabbitmq\.existingSecretKey/);
+    const key = "global.rabbitmq.existingSecretKey=connection_string";
+    expect((await service(`${broker},${key}`, live)).error).toBe("");
+  });
+
+  it.each([
+    ["secretFiles.SMTP_URLS.secret=smtp,secretFiles.SMTP_URLS.key=urls", "smtp", "urls"],
+    ["global.rabbitmq.tls.enabled=true,global.rabbitmq.tls.caSecret=ca", "ca", "ca.crt"],
+  ])("is an error for every file: %s", async (values, name, key) => {
+    const { error } = await service(values, { [`secrets/${name}`]: secret({ other: "x" }) });
+
+    expect(error).toContain(`the Secret ${name} has no key \`${key}\`; its keys are: other.`);
+  });
+
+  it("is none where the Secret is yet to come, or the release makes it", async () => {
+    const annotations = { "meta.helm.sh/release-name": "r" };
+    const own = { ...secret({ other: "x" }), metadata: { name: "mq", annotations } };
+
+    expect((await service(broker, {})).error).toBe("");
+    expect((await service(broker, { "secrets/mq": own })).error).toBe("");
+  });
+
+  it.each([
+    ["auth.existingSecret=mine", "username"],
+    ["auth.existingSecret=known,tls.enabled=true,tls.existingSecret=mine", "tls.crt"],
+    ["auth.existingSecret=known,definitions.existingSecret=mine", "definitions.json"],
+  ])("is an error for the broker: %s", async (values, key) => {
+    const known = secret({ username: "u", password: "p", "erlang-cookie": "c" });
+    const live = { "secrets/mine": secret({ other: "x" }), "secrets/known": known };
+
+    const { error } = await upgrade(live, "--set", values);
+
+    expect(error).toContain(`the Secret mine has no key \`${key}\`; its keys are: other`);
+  });
+});
+
 describe("a StatefulSet's volumes", () => {
   const madeWith = (storage: string) => {
     const volumeClaimTemplates = [{ spec: { resources: { requests: { storage } } } }];

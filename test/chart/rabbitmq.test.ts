@@ -185,6 +185,16 @@ describe("the broker's chart alone", () => {
     expect(broker.lifecycle.preStop.exec.command[2]).toContain("await_online_quorum_plus_one");
   });
 
+  it.each([
+    ["replicaCount=1", 180],
+    ["replicaCount=3", 660],
+    ["replicaCount=1,terminationGracePeriodSeconds=300", 300],
+  ])("is given time to stop by whether others are to be waited for: %s", (values, seconds) => {
+    const { terminationGracePeriodSeconds } = podOf(set(values)).spec;
+
+    expect(terminationGracePeriodSeconds).toBe(seconds);
+  });
+
   it("rolls no pod because a secret was made anew", () => {
     const [first, second] = [set(""), set("")].map(
       (objects) => podOf(objects).metadata.annotations,

@@ -90,6 +90,12 @@ describe.each(configurations)("the chart with %s", (_, args) => {
     expect(objects.length).toBeGreaterThan(4);
   });
 
+  it("puts every object into the release's namespace, however it is applied", () => {
+    const elsewhere = objects.filter(({ metadata }) => metadata.namespace !== "ns");
+
+    expect(elsewhere.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+  });
+
   it("keeps every pod within the restricted Pod Security Standard, with a read-only root and no token", () => {
     for (const { owner, spec } of podsOf(objects)) {
       expect([owner, spec.automountServiceAccountToken]).toEqual([owner, false]);
@@ -374,5 +380,17 @@ describe("k8s/kustomization.yaml", () => {
     expect([name, skipTests]).toEqual(["wellsent", true]);
     expect(inflate().error).toBe("");
     expect(inflate()).toEqual(inflate());
+  });
+
+  it.each([
+    ["apiKeys", /set global\.apiKeys\.existingSecret/],
+    ["internal", /set global\.internal\.existingSecret/],
+  ])("does not inflate where the Secret of %s is forgotten", (forgotten, reason) => {
+    const secrets = { rabbitmq: "broker", apiKeys: "keys", internal: "token" };
+    const named = Object.entries(secrets).filter(([name]) => name !== forgotten);
+    const values = named.map(([name, secret]) => `global.${name}.existingSecret=${secret}`);
+    const broker = "rabbitmq.auth.existingSecret=broker,global.generateSecrets=false";
+
+    expect(render("rel", "--set", [broker, ...values].join(",")).error).toMatch(reason);
   });
 });

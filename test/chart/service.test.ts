@@ -9,6 +9,7 @@ interface Egress {
 }
 
 interface Pod {
+  metadata: { annotations?: Record<string, string> };
   spec: {
     containers: [{ env: { name: string; value: string }[]; volumeMounts: object[] }];
     volumes: object[];
@@ -50,6 +51,119 @@ describe("an external broker's URL", () => {
     const keda = specOf(objects, "TriggerAuthentication", "rel-emailer");
 
     expect(keda).toMatchObject({ secretTargetRef: [{ parameter: "host" }, { parameter: "tls" }] });
+  });
+});
+
+describe("a broker's Secret", () => {
+  const operator = "rabbitmq.enabled=false,global.rabbitmq.existingSecret=mq-default-user";
+  const key = "global.rabbitmq.existingSecretKey=connection_string";
+  const wanted =
+    '{"name":"mq-default-user","items":[{"key":"connection_string","path":"AMQP_URL"}]}';
+
+  it("is read by the key that is named, by the services and by KEDA", () => {
+    const values = `${operator},${key},emailer.keda.enabled=true`;
+    const { objects } = render("rel", "--set", values);
+    const logger = specOf(objects, "StatefulSet", "rel-logger")?.["template"] as Pod;
+    const keda = specOf(objects, "TriggerAuthentication", "rel-emailer");
+
+    for (const pod of [podOf(objects, "api"), podOf(objects, "emailer"), logger]) {
+      expect(JSON.stringify(pod.spec.volumes)).toContain(wanted);
+    }
+    expect(keda).toMatchObject({
+      secretTargetRef: [{ parameter: "host", name: "mq-default-user", key: "connection_string" }],
+    });
+  });
+
+  it("that the chart makes has the key `uri`", () => {
+    const { objects } = render("rel", "--set", key);
+
+    expect(JSON.stringify(podOf(objects, "api").spec.volumes)).toContain(
+      '{"name":"rel-rabbitmq","items":[{"key":"uri","path":"AMQP_URL"}]}',
+    );
+  });
+});
+
+describe("a checksum in a pod's annotations", () => {
+  const annotationsOf = (values: string) => {
+    const { objects } = render("rel", "--set", `global.relay.from=a@b.example,${values}`);
+    const { metadata } = podOf(objects, "emailer");
+    return { ...metadata.annotations };
+  };
+  const relays = (...urls: string[]) => annotationsOf(`global.relay.urls=${urls.join("\\,")}`);
+  const broker = (url: string) =>
+    annotationsOf(`global.relay.urls=smtp://a,rabbitmq.enabled=false,global.rabbitmq.url=${url}`);
+
+  it("does not depend on a password, so that none can be guessed by it", () => {
+    const one = relays("smtp://me:first@a.example:587?rate=5", "smtps://you:first@b.example");
+    const other = relays("smtp://me:x%2Cy@a.example:587?rate=5", "smtps://you:z@b.example");
+
+    expect(other).toEqual(one);
+    expect(broker("amqp://me:first@a.example/x")).toEqual(broker("amqp://me:other@a.example/x"));
+  });
+
+  it.each([
+    ["smtp://me:first@c.example:587?rate=5"],
+    ["smtp://me:first@a.example:25?rate=5"],
+    ["smtp://me:first@a.example:587?rate=6"],
+    ["smtp://you:first@a.example:587?rate=5"],
+    ["smtp://a.example:587?rate=5"],
+  ])("changes with everything else: %s", (url) => {
+    expect(relays(url)).not.toEqual(relays("smtp://me:first@a.example:587?rate=5"));
+  });
+
+  it("changes with the broker's address", () => {
+    expect(broker("amqp://me:first@a.example/x")).not.toEqual(
+      broker("amqp://me:first@b.example/x"),
+    );
+  });
+});
+
+describe("pods and nodes", () => {
+  interface Placed {
+    topologySpreadConstraints: { matchLabelKeys?: string[] }[];
+    tolerations?: { key: string; tolerationSeconds?: number }[];
+  }
+  const placed = (pod: Pod) => pod.spec as unknown as Placed;
+
+  it("a Deployment spreads the pods of one revision among themselves", () => {
+    const { objects } = render("rel");
+    const logger = specOf(objects, "StatefulSet", "rel-logger")?.["template"] as Pod;
+    const keys = (pod: Pod) =>
+      placed(pod).topologySpreadConstraints.map(({ matchLabelKeys }) => matchLabelKeys);
+
+    expect(keys(podOf(objects, "api"))).toEqual([["pod-template-hash"], ["pod-template-hash"]]);
+    expect(keys(podOf(objects, "emailer"))).toEqual([["pod-template-hash"], ["pod-template-hash"]]);
+    // Its volume decides where the logger runs.
+    expect(keys(logger)).toEqual([undefined, undefined]);
+  });
+
+  it("a Deployment's pods leave a lost node soon, beside what they tolerate else", () => {
+    const own = "api.tolerations[0].key=mail,api.nodeLossSeconds=60";
+    const { objects } = render("rel", "--set", own);
+    const logger = specOf(objects, "StatefulSet", "rel-logger")?.["template"] as Pod;
+
+    expect(placed(podOf(objects, "api")).tolerations).toMatchObject([
+      { key: "mail" },
+      { key: "node.kubernetes.io/not-ready", tolerationSeconds: 60 },
+      { key: "node.kubernetes.io/unreachable", tolerationSeconds: 60 },
+    ]);
+    expect(
+      placed(podOf(objects, "emailer")).tolerations?.map((each) => each.tolerationSeconds),
+    ).toEqual([30, 30]);
+    expect(placed(logger).tolerations).toBeUndefined();
+  });
+
+  it("brokers of ha.yaml never share a node", () => {
+    const { objects } = render("rel", "-f", "k8s/values/ha.yaml");
+    const { spec } = specOf(objects, "StatefulSet", "rel-rabbitmq")?.["template"] as {
+      spec: { affinity: object };
+    };
+
+    expect(spec.affinity).toMatchObject({
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: "kubernetes.io/hostname" }],
+      },
+    });
   });
 });
 

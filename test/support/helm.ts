@@ -15,7 +15,12 @@ const BINARY = join(TOOLS, "helm");
 /** A Kubernetes object, as far as tests look at it. */
 export interface KubeObject {
   kind: string;
-  metadata: { name: string; labels: Record<string, string>; annotations?: Record<string, string> };
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
   spec?: Record<string, unknown>;
   stringData?: Record<string, string>;
 }

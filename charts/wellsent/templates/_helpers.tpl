@@ -29,6 +29,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- dig (index . 2) "" $data | b64dec -}}
 {{- end -}}
 
+{{/* A secret of the release, by (list . "name" "key" "value"): the one that is kept, otherwise a generated one. `value` is the setting that
+names a Secret instead. */}}
+{{- define "wellsent.secret" -}}
+{{- $top := first . -}}
+{{- $live := include "wellsent.live" (list $top (index . 1) (index . 2)) -}}
+{{- if not (or $live (and $top.Values.global.generateSecrets (dig "auth" "generate" true $top.Values.rabbitmq))) -}}
+{{- fail (printf "wellsent: global.generateSecrets or rabbitmq.auth.generate is false; set %s to a Secret that exists" (last .)) -}}
+{{- end -}}
+{{- $live | default (randAlphaNum 40) -}}
+{{- end -}}
+
 {{/* Clients and operators keep their key and token where a deleted release leaves its record. */}}
 {{- define "wellsent.keep" -}}
 {{- if eq (dig "persistence" "retentionPolicy" "whenDeleted" "Retain" .Values.logger) "Retain" }}

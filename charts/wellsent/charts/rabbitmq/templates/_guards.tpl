@@ -1,10 +1,30 @@
 {{/* What the live broker forbids. Inert where there is no cluster to ask: helm template, GitOps. */}}
 {{- define "rabbitmq.guards" -}}
 {{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "rabbitmq.fullname" .) -}}
+{{- with .Values.auth.existingSecret -}}
+{{- include "rabbitmq.guardKeys" (list $ . "username" "password" "erlang-cookie") -}}
+{{- end -}}
+{{- with .Values.tls.existingSecret -}}
+{{- include "rabbitmq.guardKeys" (list $ . "tls.crt" "tls.key" "ca.crt") -}}
+{{- end -}}
+{{- with .Values.definitions.existingSecret -}}
+{{- include "rabbitmq.guardKeys" (list $ . "definitions.json") -}}
+{{- end -}}
 {{- if $live -}}
 {{- include "rabbitmq.guardScaleIn" (list . $live) -}}
 {{- include "rabbitmq.guardVersion" (list . $live) -}}
 {{- include "rabbitmq.guardSize" (list . $live) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Secret that exists without the keys that the pods mount: they would wait in ContainerCreating. */}}
+{{- define "rabbitmq.guardKeys" -}}
+{{- $top := first . -}}
+{{- $live := (lookup "v1" "Secret" $top.Release.Namespace (index . 1)).data -}}
+{{- range rest (rest .) -}}
+{{- if and $live (not (hasKey $live .)) -}}
+{{- fail (printf "rabbitmq: the Secret %s has no key `%s`; its keys are: %s" (index $ 1) . (keys $live | sortAlpha | join ", ")) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

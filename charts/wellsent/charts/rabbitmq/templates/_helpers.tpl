@@ -62,6 +62,16 @@ app.kubernetes.io/component: broker
 {{- if or .Values.tls.enabled (dig "rabbitmq" "tls" "enabled" false (.Values.global | default dict)) }}true{{ end -}}
 {{- end -}}
 
+{{/* "true" or empty: whether secrets may be generated. */}}
+{{- define "rabbitmq.generate" -}}
+{{- if and .Values.auth.generate (dig "generateSecrets" true (.Values.global | default dict)) }}true{{ end -}}
+{{- end -}}
+
+{{/* Seconds that a stopping node is given. A single one has no others to wait for. */}}
+{{- define "rabbitmq.graceSeconds" -}}
+{{- .Values.terminationGracePeriodSeconds | default (ternary 660 180 (gt (int .Values.replicaCount) 1)) | int -}}
+{{- end -}}
+
 {{/* "true" or empty. */}}
 {{- define "rabbitmq.networkPolicy" -}}
 {{- if and .Values.networkPolicy.enabled (dig "networkPolicy" "enabled" true (.Values.global | default dict)) }}true{{ end -}}

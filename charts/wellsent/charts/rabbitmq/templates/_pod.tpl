@@ -33,6 +33,13 @@ restarts during an upgrade must run its own. */}}
 
 {{- define "rabbitmq.affinity" -}}
 podAntiAffinity:
+  {{- if eq .Values.antiAffinity "required" }}
+  requiredDuringSchedulingIgnoredDuringExecution:
+    - topologyKey: kubernetes.io/hostname
+      labelSelector:
+        matchLabels:
+          {{- include "rabbitmq.brokerLabels" . | nindent 10 }}
+  {{- else }}
   preferredDuringSchedulingIgnoredDuringExecution:
     - weight: 100
       podAffinityTerm:
@@ -40,6 +47,7 @@ podAntiAffinity:
         labelSelector:
           matchLabels:
             {{- include "rabbitmq.brokerLabels" . | nindent 12 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "rabbitmq.spread" -}}

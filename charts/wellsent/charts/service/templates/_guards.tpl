@@ -17,6 +17,15 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $from := .Values.secretFiles -}}
+{{- include "service.guardKey" (list $ (tpl $from.secret $) $from.key) -}}
+{{- end -}}
+{{- if not (hasKey .Values.secretFiles "AMQP_URL") -}}
+{{- include "service.guardKey" (list . (include "service.brokerSecret" .) (include "service.brokerSecretKey" .)) -}}
+{{- end -}}
+{{- with include "service.caSecret" . -}}
+{{- include "service.guardKey" (list $ . "ca.crt") -}}
+{{- end -}}
 {{- if .Values.persistence.enabled -}}
 {{- include "service.guardSize" (list . (lookup "apps/v1" "StatefulSet" .Release.Namespace (include "service.fullname" .))) -}}
 {{- end -}}
@@ -31,6 +40,18 @@
 {{- if ne (include "service.bytes" $made) (include "service.bytes" $size) -}}
 {{- fail (printf "%s.persistence.size is %s, and the volume was made with %s: a StatefulSet's volumes cannot be changed. docs/kubernetes.md says how to enlarge them." $top.Chart.Name $size $made) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Secret that exists without the key that is read: (list . "secret" "key"). Its pods would wait in ContainerCreating. A Secret that
+the release makes itself may get the key with this upgrade. Without a cluster to ask, nothing is known. */}}
+{{- define "service.guardKey" -}}
+{{- $top := first . -}}
+{{- $live := lookup "v1" "Secret" $top.Release.Namespace (index . 1) -}}
+{{- $own := eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $live) $top.Release.Name -}}
+{{- if and $live (not $own) (not (hasKey ($live.data | default dict) (last .))) -}}
+{{- $other := ternary " Set global.rabbitmq.existingSecretKey to the key that holds the broker's URL." "" (eq (index . 1) (include "service.brokerSecret" $top)) -}}
+{{- fail (printf "%s: the Secret %s has no key `%s`; its keys are: %s.%s" $top.Chart.Name (index . 1) (last .) (keys ($live.data | default dict) | sortAlpha | join ", ") $other) -}}
 {{- end -}}
 {{- end -}}
 

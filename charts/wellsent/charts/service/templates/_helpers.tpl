@@ -53,7 +53,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not (or $broker.url $broker.existingSecret) }}true{{ end -}}
 {{- end -}}
 
-{{/* The Secret whose `uri` is the broker's: one that is there, the one made of a given URL, or that of the release's own broker. */}}
+{{/* The pods' tolerations: those of the values, and how long a pod of a Deployment stays bound to a node that is lost. */}}
+{{- define "service.tolerations" -}}
+{{- $tolerations := .Values.tolerations -}}
+{{- if eq .Values.kind "Deployment" -}}
+{{- range $taint := list "not-ready" "unreachable" -}}
+{{- $tolerations = append $tolerations (dict "key" (printf "node.kubernetes.io/%s" $taint) "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" (int $.Values.nodeLossSeconds)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $tolerations -}}
+{{- end -}}
+
+{{/* The key of that Secret which holds the broker's URL. Only a Secret that is there may have another one than `uri`. */}}
+{{- define "service.brokerSecretKey" -}}
+{{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
+{{- if $broker.existingSecret }}{{ $broker.existingSecretKey | default "uri" }}{{ else }}uri{{ end -}}
+{{- end -}}
+
+{{/* The Secret that holds the broker's URL: one that is there, the one made of a given URL, or that of the release's own broker. */}}
 {{- define "service.brokerSecret" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- $made := ternary "broker" "rabbitmq" (not (empty $broker.url)) -}}

@@ -1,6 +1,6 @@
 {{/* The pod template of either kind of workload. Configuration stands in it, so that a change rolls these pods and no others. */}}
 {{- define "service.pod" -}}
-{{- $secrets := merge (dict) .Values.secretFiles (dict "AMQP_URL" (dict "secret" (include "service.brokerSecret" .) "key" "uri")) }}
+{{- $secrets := merge (dict) .Values.secretFiles (dict "AMQP_URL" (dict "secret" (include "service.brokerSecret" .) "key" (include "service.brokerSecretKey" .))) }}
 metadata:
   labels:
     {{- include "service.selectorLabels" . | nindent 4 }}
@@ -13,7 +13,9 @@ metadata:
   {{- if or $broker .Values.podAnnotations }}
   annotations:
     {{- with $broker }}
-    checksum/broker: {{ sha256sum . | trunc 8 | quote }}
+    # Another broker needs other pods. User and password are left out of the sum: it could be guessed, and they are read again
+    # with each connection.
+    checksum/broker: {{ regexReplaceAll "://[^/?#]*@" . "://" | sha256sum | trunc 8 | quote }}
     {{- end }}
     {{- range $name, $value := .Values.podAnnotations }}
     {{ $name }}: {{ tpl $value $ | quote }}
@@ -106,13 +108,17 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "service.selectorLabels" $ | nindent 10 }}
+      {{- if eq $.Values.kind "Deployment" }}
+      # Pods of the revision that is being replaced do not count, so the new pods are spread evenly among themselves.
+      matchLabelKeys: [pod-template-hash]
+      {{- end }}
     {{- end }}
     {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .Values.tolerations }}
+  {{- with include "service.tolerations" . | fromYamlArray }}
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
