@@ -170,7 +170,10 @@ export class ChaosRelay {
   #sessionOf(session: SMTPServerSession): Session {
     const known = this.#sessions.get(session);
     if (known) return known;
-    const first: Session = { by: session.hostNameAppearsAs || "", begun: 0 };
+    const first: Session = {
+      by: (session.hostNameAppearsAs || "").replace(".example", ""),
+      begun: 0,
+    };
     this.#sessions.set(session, first);
     const socket = this.#sockets.get(session.remotePort);
     socket?.once("close", (hadError) => {

@@ -79,7 +79,7 @@ export class ChaosSystem {
       await this.#startService(name, {
         SMTP_URLS: relayUrl,
         MAIL_FROM: "Wellsent <post@horn.example>",
-        EHLO_NAME: name,
+        EHLO_NAME: `${name}.example`,
         PREFETCH: "200",
         RETRY_LADDER: LADDER,
         MAX_ATTEMPTS: String(MAX_ATTEMPTS),

@@ -38,6 +38,13 @@ const recipientsSchema = z
   .union([addressSchema, listSchema], { error: "must be an address or a list of addresses" })
   .describe(`One address, or a list of 1 to ${RECIPIENTS_MAX}; everyone in it sees the list`);
 
+/** RFC 3339 §5.6 allows `t` and `z` in lower case. The output has capitals. */
+const timeSchema = z
+  .string()
+  .meta({ format: "date-time" })
+  .transform((text) => text.toUpperCase())
+  .pipe(z.iso.datetime({ offset: true, error: "must be a time such as 2026-11-23T18:00:00Z" }));
+
 /**
  * The body of an accepted email on the exchange `emails`: the article's three fields at the top level.
  * Fields that this version does not know are dropped.
@@ -46,10 +53,7 @@ export const emailSchema = z.object({
   toaddr: recipientsSchema,
   subject: subjectSchema,
   body: bodySchema,
-  expiresAt: z.iso
-    .datetime({ offset: true, error: "must be a time such as 2026-11-23T18:00:00Z" })
-    .optional()
-    .describe("It is not sent after this, but parked"),
+  expiresAt: timeSchema.optional().describe("It is not sent after this, but parked"),
 });
 
 /** An accepted email. */

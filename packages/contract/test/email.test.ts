@@ -158,6 +158,28 @@ describe("emailSchema.body", () => {
   });
 });
 
+describe("emailSchema.expiresAt", () => {
+  it.each([
+    ["2026-11-23T18:00:00Z", "2026-11-23T18:00:00Z"],
+    ["2026-11-23t18:00:00z", "2026-11-23T18:00:00Z"],
+    ["2026-11-23t18:00:00.5+01:00", "2026-11-23T18:00:00.5+01:00"],
+  ])("takes %s", (expiresAt, normal) => {
+    expect(emailSchema.parse({ ...EMAIL, expiresAt }).expiresAt).toBe(normal);
+  });
+
+  it.each([
+    "2026-11-23",
+    "2026-11-23 18:00:00Z",
+    "2026-11-23T18:00:00",
+    "2026-02-30T18:00:00Z",
+    "",
+  ])("refuses %j", (expiresAt) => {
+    expect(faultsOf({ ...EMAIL, expiresAt })).toEqual([
+      "expiresAt must be a time such as 2026-11-23T18:00:00Z",
+    ]);
+  });
+});
+
 describe("recipientsOf", () => {
   it("makes a list of a single address", () => {
     expect(recipientsOf({ toaddr: "a@example.com" })).toStrictEqual(["a@example.com"]);

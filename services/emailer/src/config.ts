@@ -1,12 +1,12 @@
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@wellsent/runtime";
 import { count, integer, milliseconds, SECRET } from "@wellsent/runtime";
 import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
+import { ehloNameOf, isEhloName } from "./relay/ehlo-name.ts";
 import { parseSender } from "./mail/sender.ts";
 import { credentialsNow, relayUrls, type Rate, type RelayUrl } from "./relay/relay-url.ts";
 
-const EHLO_NAME = /^([\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f.:]+\])$/;
 const RUNGS_MAX = 16;
 /** Well below the half hour after which RabbitMQ takes back what was not settled (its `consumer_timeout`). */
 const HELD_MS = 600_000;
@@ -16,9 +16,12 @@ export const variables = z.object({
   ...commonVariables,
   EHLO_NAME: z
     .string()
-    .regex(EHLO_NAME, "must be a host name or an address in brackets")
-    .default(hostname())
-    .meta({ description: "The name given in EHLO", shownDefault: "the host's name" }),
+    .refine(isEhloName, "must be a qualified host name, or an address such as [192.0.2.1]")
+    .default(() => ehloNameOf(hostname(), networkInterfaces()))
+    .meta({
+      description: "The name given in EHLO, such as `mail.example.com` or `[192.0.2.1]`",
+      shownDefault: "the host's name if it is qualified, else its address",
+    }),
   GUARD_WAIT_MS: milliseconds(30_000, "How long the record is asked; then it is sent and flagged"),
   MAIL_ENVELOPE_FROM: z
     .string()

@@ -30,6 +30,7 @@ describe("loadConfig", () => {
     ["RETRY_LADDER", "1m,10s"],
     ["RETRY_LADDER", "7 fortnights"],
     ["EHLO_NAME", "not a name"],
+    ["EHLO_NAME", "3f2a9c1b7d4e"],
     ["PREFETCH", "4711"],
     ["MAX_ATTEMPTS", "many"],
   ])("refuses %s=%j by name and does not print it", (name, value) => {
