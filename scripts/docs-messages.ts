@@ -85,6 +85,9 @@ ${exchanges.join("\n")}
 | --- | --- | --- |
 ${queues.join("\n")}
 
+Besides these, the logger that consumes owns the exclusive queue \`logger.lock\`, which is gone with its connection; another logger
+waits for it.
+
 ## Bindings
 
 | exchange | key | to |

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
-import { inTime, describe, type Check } from "@wellsent/runtime";
+import { codeOf, inTime, describe, type Check } from "@wellsent/runtime";
 import type { FlowControl } from "./flow-control.ts";
 import type { AmqpMetrics } from "./metrics.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 /** How long a drain waits for the broker's answer to a cancel, in milliseconds. */
 const CANCEL_MS = 2_000;
+/** AMQP 0-9-1 reply code 405: the queue is exclusive to another connection. */
+const RESOURCE_LOCKED = "405";
 
 /**
  * How a message is settled: `ack` removes it, `reject` dead-letters it as its queue says, `leave` settles nothing, so
@@ -28,6 +30,18 @@ export interface Delivery {
   signal: AbortSignal;
 }
 
+/**
+ * Makes a consumer the only one of its kind, for as long as its connection lives. The lock is an exclusive queue that the
+ * connection owns: quorum queues ignore the `exclusive` flag of `basic.consume`, and do not tell a consumer of a
+ * single-active-consumer queue whether it is the active one.
+ */
+export interface ConsumerLock {
+  /** The exclusive queue's name; nothing is published to it. */
+  queue: string;
+  /** The reason in readiness while another connection holds the lock. */
+  heldReason: string;
+}
+
 /** Options of {@link Consumer}; the queues must be in the topology, or come from `prepare`. */
 export interface ConsumerOptions extends SessionOptions {
   queues: readonly string[];
@@ -42,6 +56,8 @@ export interface ConsumerOptions extends SessionOptions {
   handle: (delivery: Delivery) => Promise<Settlement>;
   /** Decides when the consumer consumes. */
   flow: FlowControl;
+  /** Without one, any number of consumers share the queues. */
+  lock?: ConsumerLock;
   metrics: AmqpMetrics;
 }
 
@@ -60,6 +76,7 @@ export class Consumer extends Session<ConsumerOptions> {
   #changing: Promise<void> = Promise.resolve();
   #inFlight = 0;
   #stopping = false;
+  #isLockedOut = false;
 
   constructor(options: ConsumerOptions) {
     super(options);
@@ -70,9 +87,12 @@ export class Consumer extends Session<ConsumerOptions> {
     });
   }
 
-  /** Unready while it has no channel, unless it is paused. */
-  readonly check: Check = () =>
-    this.channel || !this.#wanted ? undefined : { reason: "not consuming", blocks: true };
+  /** Unready while it has no channel, unless it is paused, and while another consumer holds the lock. */
+  readonly check: Check = () => {
+    const { lock } = this.options;
+    if (lock && this.#isLockedOut) return { reason: lock.heldReason, blocks: true };
+    return this.channel || !this.#wanted ? undefined : { reason: "not consuming", blocks: true };
+  };
 
   /** Drains: takes no more messages, settles those in flight, closes the channel. */
   override async stop(signal: AbortSignal): Promise<void> {
@@ -94,6 +114,7 @@ export class Consumer extends Session<ConsumerOptions> {
   /** Shares the budget out, because `basic.qos` with `global` means "per consumer" to a quorum queue. */
   protected async build(channel: ConfirmChannel): Promise<void> {
     const { budget, prepare } = this.options;
+    await this.#takeLock(channel);
     const queues = [...this.options.queues, ...((await prepare?.(channel)) ?? [])];
     await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
     const lost = new AbortController();
@@ -101,6 +122,24 @@ export class Consumer extends Session<ConsumerOptions> {
     this.#live = { channel, queues, tags: [], signal: lost.signal };
     await this.#change((live) => this.#consume(live));
     lost.signal.throwIfAborted();
+  }
+
+  async #takeLock(channel: ConfirmChannel): Promise<void> {
+    const { lock, log } = this.options;
+    if (!lock) return;
+    const classic = { "x-queue-type": "classic" };
+    await channel.assertQueue(lock.queue, { exclusive: true, durable: false, arguments: classic });
+    if (this.#isLockedOut) log.info("consuming: the other consumer is gone", { lock: lock.queue });
+    this.#isLockedOut = false;
+  }
+
+  /** Another connection holds the lock: try again every second or two, and log it once. */
+  protected override isWaiting(error: unknown): boolean {
+    const { lock, log } = this.options;
+    if (!lock || codeOf(error) !== RESOURCE_LOCKED) return false;
+    if (!this.#isLockedOut) log.warn(`waiting: ${lock.heldReason}`, { lock: lock.queue });
+    this.#isLockedOut = true;
+    return true;
   }
 
   /**

@@ -1,6 +1,6 @@
 export { amqpParts } from "./parts.ts";
 export { AmqpConnection } from "./connection.ts";
-export { Consumer, type Delivery, type Settlement } from "./consumer.ts";
+export { Consumer, type ConsumerLock, type Delivery, type Settlement } from "./consumer.ts";
 export { declare, type Topology } from "./declare.ts";
 export { FlowControl, type FlowSubscriber } from "./flow-control.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./metrics.ts";

@@ -4,27 +4,31 @@ import { type Component, codeOf, ConfigError, inTime, describe, type Log } from 
 import type { AmqpConnection } from "./connection.ts";
 import { declare, type Topology } from "./declare.ts";
 
+/** The pause before another channel is built doubles from the first to the last value, in milliseconds. */
 const FIRST_DELAY_MS = 100;
 const LAST_DELAY_MS = 5_000;
-/** A channel that is not built by now is given up and built anew. */
+/** The last pause while a session waits for its turn, see {@link Session.isWaiting}. */
+const WAITING_DELAY_MS = 1_000;
+/** A channel that is not built within this time is given up, in milliseconds. */
 const BUILD_MS = 15_000;
+/** How long the broker may take to close a channel, in milliseconds. */
 const CLOSE_MS = 2_000;
-/** AMQP 0-9-1 reply code 406: something of ours exists with other arguments. */
+/** AMQP 0-9-1 reply code 406: an exchange or queue of ours exists with other arguments. */
 const PRECONDITION_FAILED = "406";
 
-/** Options of {@link Session}. */
+/** What every session needs. */
 export interface SessionOptions {
   connection: AmqpConnection;
   /** Declared on every new channel, before it is used. */
   topology: Topology;
-  /** Called with a topology that does not match what the broker has: no waiting mends that. */
+  /** Called when the topology does not match what exists on the broker, which no retry repairs. */
   fail: (error: Error) => void;
   log: Log;
 }
 
 /**
- * Keeps one confirm channel alive: builds it whenever there is a connection, and anew after it was lost.
- * amqplib's own `recovery.setup` has four ways to hang or die while it builds, so it is not used.
+ * Keeps one confirm channel alive: builds it when there is a connection, and again after it was lost. It does not use
+ * amqplib's `recovery.setup`, which has four ways to hang or end the process while it builds (ADR 1).
  */
 export abstract class Session<Options extends SessionOptions> implements Component {
   abstract readonly name: string;
@@ -37,11 +41,14 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     this.options = options;
   }
 
-  /** Makes use of a new channel, on which the topology was declared. */
+  /** Prepares a new channel for use. The topology is declared by then. */
   protected abstract build(channel: ConfirmChannel): Promise<void> | void;
 
-  /** How often {@link build} is done again on a channel that lives, in milliseconds; never by default. */
+  /** How often {@link build} is repeated on a channel that is open, in milliseconds; never by default. */
   protected readonly againMs: number | undefined;
+
+  /** Whether this reason not to build a channel is normal, so that it is retried every second and not logged. */
+  protected isWaiting?(error: unknown): boolean;
 
   /** The channel, while it is built and open. */
   get channel(): ConfirmChannel | undefined {
@@ -52,14 +59,14 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     this.#loop = this.#supervise();
   }
 
+  /** Closes the channel, for at most some seconds: a broker that hangs never closes it. */
   async stop(signal?: AbortSignal): Promise<void> {
     this.#ending.abort();
     await close(this.#channel);
-    // n.b. a broker that is stalled never closes the channel.
     if (this.#loop) await inTime(CLOSE_MS, this.#loop, signal);
   }
 
-  /** Closes a channel of its own, which returns to the broker what is not settled; a new one is built. */
+  /** Closes the channel, which returns unsettled messages to the broker. Another channel is built. */
   async release(channel = this.#channel): Promise<void> {
     await close(channel);
   }
@@ -68,34 +75,32 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     const signal = this.#ending.signal;
     let delay = FIRST_DELAY_MS;
     while (!signal.aborted) {
-      const outlived = await this.#live(signal).catch((error: unknown) => {
-        this.#explain(error);
-        return false;
-      });
-      delay = outlived ? FIRST_DELAY_MS : Math.min(delay * 2, LAST_DELAY_MS);
+      const longest = await this.#live(signal).catch((error: unknown) => this.#explain(error));
+      delay = Math.min(delay * 2, longest);
       await sleep(delay * (1 + Math.random()), undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Builds a channel and resolves to true when it, once usable, was lost. */
-  async #live(signal: AbortSignal): Promise<boolean> {
+  /** Builds a channel and waits until it is lost. Resolves to the longest pause before the next one. */
+  async #live(signal: AbortSignal): Promise<number> {
     const channel = await open(await this.options.connection.connected(signal));
     const closed = new Promise<void>((resolve) => channel.once("close", resolve));
     let reason = new Error("closed while it was built");
     channel.on("error", (error: Error) => {
       reason = error;
-      this.options.log.warn("channel error", { session: this.name, ...describe(error) });
+      if (this.#channel === channel)
+        this.options.log.warn("channel error", { session: this.name, ...describe(error) });
     });
     try {
       const lost = closed.then(() => Promise.reject(reason));
       const building = declare(channel, this.options.topology).then(() => this.build(channel));
       const built = inTime(BUILD_MS, Promise.race([building, lost]));
       if (!(await built)) throw new Error("the broker did not answer in time");
-      if (signal.aborted) return true;
+      if (signal.aborted) return FIRST_DELAY_MS;
       this.#channel = channel;
       this.options.log.debug("channel built", { session: this.name });
       await this.#keep(channel, closed);
-      return true;
+      return FIRST_DELAY_MS;
     } finally {
       this.#channel = undefined;
       void close(channel);
@@ -108,16 +113,19 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     while (!(await inTime(againMs, closed))) await Promise.race([this.build(channel), closed]);
   }
 
-  #explain(cause: unknown): void {
+  /** Reports why there is no channel. Returns the longest pause before the next one is built. */
+  #explain(cause: unknown): number {
     const { fail, log } = this.options;
-    if (this.#ending.signal.aborted) return;
+    if (this.#ending.signal.aborted) return FIRST_DELAY_MS;
+    if (this.isWaiting?.(cause)) return WAITING_DELAY_MS;
     if (codeOf(cause) !== PRECONDITION_FAILED) {
       log.warn("channel not built, trying again", { session: this.name, ...describe(cause) });
-      return;
+      return LAST_DELAY_MS;
     }
     this.#ending.abort();
     const reason = `The broker has an exchange or queue of ours with other arguments:\n  ${String(cause)}`;
     fail(new ConfigError("AMQP_TOPOLOGY_MISMATCH", reason, { cause }));
+    return LAST_DELAY_MS;
   }
 }
 
@@ -128,7 +136,7 @@ async function open(model: ChannelModel): Promise<ConfirmChannel> {
   throw new Error("the broker did not answer in time");
 }
 
-/** n.b. `close` throws on a closed channel and settles only on the broker's answer. */
+/** Waits a moment for the broker's answer. amqplib throws when the channel is closed already. */
 async function close(channel: ConfirmChannel | undefined): Promise<void> {
   const closing = async () => channel?.close();
   await inTime(CLOSE_MS, closing()).catch(() => undefined);

@@ -317,6 +317,71 @@ describe("Consumer when a release is asked for", () => {
   });
 });
 
+describe("Consumer with a lock", () => {
+  let holder: Rig;
+  beforeEach(() => {
+    holder = new Rig();
+  });
+  afterEach(() => holder.stop());
+
+  const setUp = async (by: Rig, from: string) => {
+    const lock = { queue: `lock-${count}`, heldReason: "another test consumes" };
+    const { held, handle } = holdAll();
+    const consumer = await by.consume(from, { queues: [one], handle, lock, budget: 1 });
+    return { held, consumer, reason: () => consumer.check()?.reason };
+  };
+
+  it.each([
+    [
+      "lost",
+      () => {
+        proxy.cut();
+        return Promise.resolve();
+      },
+    ],
+    ["closed in order", () => holder.stop()],
+  ])("waits, unready, and takes over when the holder's connection is %s", async (_, end) => {
+    const first = await setUp(holder, proxy.url);
+    await isUp(first.consumer);
+    const second = await setUp(rig, url);
+    await waitFor("the second to wait", () => second.reason() === "another test consumes");
+    await fill(one, 2);
+    await waitFor("the first's message", () => first.held.length === 1);
+    expect(second.held).toEqual([]);
+
+    proxy.refuse(true);
+    await end();
+
+    await waitFor("the second's message", () => second.held.length === 1, 10_000);
+    expect(second.reason()).toBeUndefined();
+    for (const { settle } of [...first.held, ...second.held]) settle("ack");
+  });
+
+  it("keeps its lock when only its channel is lost", async () => {
+    const first = await setUp(holder, url);
+    await isUp(first.consumer);
+    const second = await setUp(rig, url);
+    await waitFor("the second to wait", () => second.reason() === "another test consumes");
+
+    await first.consumer.release();
+    await waitFor("another channel of the first", () => first.consumer.channel !== undefined);
+
+    expect([first.reason(), second.reason()]).toEqual([undefined, "another test consumes"]);
+  });
+
+  it("says once that it waits, and nothing of the channels that the broker closes", async () => {
+    await isUp((await setUp(holder, url)).consumer);
+    const second = await setUp(rig, proxy.url);
+    await waitFor("the second to wait", () => second.reason() === "another test consumes");
+
+    await waitFor("another try", watchFor("channel.open-ok"));
+    await waitFor("one more", watchFor("channel.open-ok"));
+
+    const said = rig.log.lines.filter(({ level }) => level === "warn" || level === "error");
+    expect(said.map(({ message }) => message)).toEqual(["waiting: another test consumes"]);
+  });
+});
+
 describe("Consumer on a lost channel", () => {
   it("settles no message but the one it handled, when connections break amid handling", async () => {
     await fill(one, 40);

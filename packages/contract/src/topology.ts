@@ -10,6 +10,8 @@ export const EMAILER_QUEUE = "emailer";
 export const LOGGER_QUEUE = "logger";
 export const LOGGER_HELD_QUEUE = "logger.held";
 export const LOGGER_PARKED_QUEUE = "logger.parked";
+/** An exclusive queue that the connection of the one logger that consumes owns; it is no part of the topology. */
+export const LOGGER_LOCK_QUEUE = "logger.lock";
 export const LADDER_QUEUE = "emailer.ladder";
 export const PARKED_QUEUE = "emailer.parked";
 /** While a message rests in it, no emailer consumes: the brake. */

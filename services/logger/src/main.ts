@@ -1,6 +1,6 @@
 import { amqpParts, AmqpConnection, Consumer, FlowControl, Publisher } from "@wellsent/amqp";
 import { createRecent, createService, runMain, type Recent } from "@wellsent/runtime";
-import { LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
+import { LOGGER_LOCK_QUEUE, LOGGER_QUEUE, RECIPIENTS_MAX, topology } from "@wellsent/contract";
 import type { AuditLine } from "./audit/line.ts";
 import { AuditLog } from "./audit/log.ts";
 import { loadConfig } from "./config.ts";
@@ -16,6 +16,9 @@ import { createRedaction } from "./audit/redaction.ts";
 import { createRecord } from "./audit/sinks.ts";
 import { createTwins } from "./intake/attempt-leases.ts";
 import { createWriterLock } from "./audit/writer-lock.ts";
+
+/** A second logger waits until this one is gone: two of them would split the record. */
+const ONLY_LOGGER = { queue: LOGGER_LOCK_QUEUE, heldReason: "another logger consumes" };
 
 runMain((host) => {
   const config = loadConfig(host.env);
@@ -49,7 +52,7 @@ runMain((host) => {
   const record = (line: AuditLine) => events.once(line.eventId, () => write(redaction.line(line)));
   const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
   const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle, flow };
-  const consumer = new Consumer({ ...consumes, budget: config.prefetch });
+  const consumer = new Consumer({ ...consumes, budget: config.prefetch, lock: ONLY_LOGGER });
 
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
   const passing = new Publisher(publishes);
