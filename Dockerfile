@@ -9,6 +9,7 @@ ARG BUILDKIT_SBOM_SCAN_STAGE=true
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY packages/amqp/package.json packages/amqp/
+COPY packages/http/package.json packages/http/
 COPY packages/runtime/package.json packages/runtime/
 COPY packages/contract/package.json packages/contract/
 COPY packages/testing/package.json packages/testing/

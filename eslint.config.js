@@ -70,7 +70,14 @@ export default defineConfig(
     files: ["packages/runtime/src/log.ts"],
     rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL)),
   },
-  { files: ["services/api/src/**/*.ts"], rules: imports(forbid(...BROKER, ...MAIL, ...LOG)) },
+  {
+    files: ["packages/http/src/**/*.ts"],
+    rules: imports(forbid("@wellsent/contract", "@wellsent/amqp", ...BROKER, ...MAIL, ...LOG)),
+  },
+  {
+    files: ["services/api/src/**/*.ts"],
+    rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
+  },
   {
     files: ["services/emailer/src/**/*.ts"],
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { REASONS } from "@wellsent/contract";
-import { PROBLEMS } from "../services/api/src/problem.ts";
+import { PROBLEMS } from "../services/api/src/problems.ts";
 
 /** Every code in the sources has a heading in docs/errors.md, and the other way round. */
 export function errorCodeFaults(): string[] {

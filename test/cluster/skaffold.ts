@@ -12,8 +12,13 @@ const LIVE_SECONDS = 10;
 const TITLE = "There is nothing at this path";
 /** Lines that anybody can see changed: of a source, and of what it reads. */
 const CHANGES = [
-  ["services/api/src/problem.ts", "{ type, title,", "{ type, title: `${title}, or so`,", ", or so"],
-  ["services/api/problems.json", TITLE, "A changed line", "A changed line"],
+  [
+    "packages/http/src/problem.ts",
+    "{ type, title,",
+    "{ type, title: `${title}, or so`,",
+    ", or so",
+  ],
+  ["packages/http/src/problems.ts", TITLE, "A changed line", "A changed line"],
 ] as const;
 
 /** `skaffold` on a clone, in the namespace that its configuration names. SKAFFOLD_DEFAULT_REPO is Skaffold's own. */

@@ -1,14 +1,12 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { BEARER_CHALLENGE, bearerToken, hashToken, isSameHash, Problem } from "@wellsent/http";
 import { ConfigError, invalidConfig, textOf, type Log } from "@wellsent/runtime";
-import { Problem } from "./problem.ts";
+import { PROBLEMS } from "./problems.ts";
 
 /** The file is small: reading it misses no change, as looking at its times or its symbolic link can. */
 const LOOK_MS = 1_000;
 /** As sha256sum writes it: the hash, two blanks (or one and an asterisk), a name. */
 const LINE = /^([\da-f]{64}) [ *]([!-~]{1,64})$/i;
-/** RFC 6750 §2.1. */
-const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
-const CHALLENGE = { headers: { "WWW-Authenticate": "Bearer" } };
+const CHALLENGE = { headers: BEARER_CHALLENGE };
 
 /**
  * Reads the API keys, by their hashes, from a file that is read again when it changes. Without a file, everyone may send.
@@ -35,12 +33,12 @@ export function createApiKeys(file: string | undefined, log: Log, lookMs = LOOK_
     /** The name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
     authenticate: (authorization: string | undefined): string => {
       if (file === undefined) return "anonymous";
-      const key = BEARER.exec(authorization ?? "")?.[1];
-      if (key === undefined) throw new Problem("API_KEY_MISSING", CHALLENGE);
-      const hash = createHash("sha256").update(key).digest();
+      const key = bearerToken(authorization);
+      if (key === undefined) throw new Problem(PROBLEMS.API_KEY_MISSING, CHALLENGE);
+      const hash = hashToken(key);
       // n.b. compares with every key, so that the time taken says nothing.
-      const [match] = keys.filter((known) => timingSafeEqual(known.hash, hash));
-      if (!match) throw new Problem("API_KEY_UNKNOWN", CHALLENGE);
+      const [match] = keys.filter((known) => isSameHash(known.hash, hash));
+      if (!match) throw new Problem(PROBLEMS.API_KEY_UNKNOWN, CHALLENGE);
       return match.name;
     },
     /** Begins to look for changes. */

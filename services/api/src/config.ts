@@ -32,16 +32,14 @@ export const variables = z
     when: () => true,
   });
 
-/** Where the API listens. */
-export type HttpConfig = ReturnType<typeof loadConfig>["http"];
-
 /** Reads the environment of the API. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
+  // The other half is for the requests that were begun last, and for the components that stop after the server.
+  const lingerMaxMs = Math.max(0, (v.SHUTDOWN_DEADLINE_MS - v.HTTP_LEAVE_MS) / 2);
   return {
     ...commonConfig(v, env),
-    /** `leaveMs`: while stopping, how long it goes on taking connections, unready, so that balancers leave it first. */
-    http: { host: v.HTTP_HOST, port: v.HTTP_PORT, leaveMs: v.HTTP_LEAVE_MS },
+    http: { host: v.HTTP_HOST, port: v.HTTP_PORT, leaveMs: v.HTTP_LEAVE_MS, lingerMaxMs },
     publish: { windowSize: v.PUBLISH_WINDOW, timeoutMs: v.PUBLISH_TIMEOUT_MS },
     patienceMs: v.SEND_PATIENCE_MS,
     apiKeysFile: v.API_KEYS_FILE,

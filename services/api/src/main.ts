@@ -1,11 +1,11 @@
 import { amqpParts, AmqpConnection, Publisher } from "@wellsent/amqp";
+import { HttpServer } from "@wellsent/http";
 import { createService, runMain } from "@wellsent/runtime";
 import { topology } from "@wellsent/contract";
 import { createApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
 import { Backlog } from "./send/queue-monitor.ts";
 import { loadConfig } from "./config.ts";
-import { HttpServer } from "./http-server.ts";
 import { createApiMetrics } from "./metrics.ts";
 
 runMain((host) => {
@@ -33,8 +33,9 @@ runMain((host) => {
   });
   const http = new HttpServer({
     ...config.http,
+    name: "API",
     handle: app,
-    refused: (status) => metrics.requests.inc({ method: "unknown", route: "unknown", status }),
+    metrics,
     log,
   });
   const checks = [control.check, publishing.check, backlog.check, publisher.check, http.check];

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Problem } from "@wellsent/http";
 import { ConfigError } from "@wellsent/runtime";
 import { createFakeLog, waitFor } from "@wellsent/testing";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { createApiKeys } from "../src/api-keys.ts";
-import { Problem } from "../src/problem.ts";
 
 const line = (key: string, name: string) =>
   `${createHash("sha256").update(key).digest("hex")}  ${name}\n`;

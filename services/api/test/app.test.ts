@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Problem } from "@wellsent/http";
 import { PublishRefused, PublishUnknown } from "@wellsent/runtime";
 import { isEmailId, readEmail } from "@wellsent/contract";
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";
-import { Problem } from "../src/problem.ts";
+import { PROBLEMS } from "../src/problems.ts";
 import { createTestApp, EMAIL } from "./support.ts";
 
 interface ProblemBody {
@@ -283,7 +284,7 @@ describe("POST /send", () => {
   it("answers 401 with a challenge before it reads anything", async () => {
     const { app } = createTestApp({
       authenticate: () => {
-        throw new Problem("API_KEY_MISSING", { headers: { "WWW-Authenticate": "Bearer" } });
+        throw new Problem(PROBLEMS.API_KEY_MISSING, { headers: { "WWW-Authenticate": "Bearer" } });
       },
     });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";
 import * as z from "zod";
-import { PROBLEMS } from "../src/problem.ts";
+import { PROBLEMS } from "../src/problems.ts";
 import { createTestApp, EMAIL } from "./support.ts";
 
 interface Operation {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Publication } from "@wellsent/amqp";
+import { Problem, type RequestHandler } from "@wellsent/http";
 import type { PublishRefused } from "@wellsent/runtime";
 import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@wellsent/contract";
-import type { RequestHandler } from "express";
 import type { ApiMetrics } from "../metrics.ts";
-import { Problem, toProblem } from "../problem.ts";
+import { PROBLEMS, publishProblem } from "../problems.ts";
 import { createSendSchema, fieldErrors, isTooLarge } from "./schema.ts";
 
 /** What is over in a second or two when one node of several goes. */
@@ -13,7 +13,7 @@ const PASSING = new Set(["AMQP_DISCONNECTED", "TOPOLOGY_UNVERIFIED"]);
 const WAITING_MAX = 200;
 const LOOK_MS = 50;
 
-/** Options of {@link createSendRoute}. */
+/** Options of {@link createSendHandler}. */
 export interface SendOptions {
   /** Resolves when the broker has stored the message. @throws {PublishRefused | PublishUnknown} */
   publish: (publication: Publication) => Promise<void>;
@@ -26,7 +26,7 @@ export interface SendOptions {
 }
 
 /** `POST /send`: validates an email, publishes it once, and answers 202 when it is stored. */
-export function createSendRoute(options: SendOptions): RequestHandler {
+export function createSendHandler(options: SendOptions): RequestHandler {
   const { publish, bodyMaxBytes, metrics } = options;
   const patient = createPatience(options);
   const schema = createSendSchema(bodyMaxBytes);
@@ -41,7 +41,7 @@ export function createSendRoute(options: SendOptions): RequestHandler {
     const message = toEmailMessage(id, email, request.get("traceparent"));
     const way = { exchange: EMAILS_EXCHANGE, routingKey: "", messageId: id };
     await publish({ ...message, ...way }).catch((error: unknown) => {
-      throw toProblem(error, id);
+      throw publishProblem(error, id) ?? error;
     });
     metrics.accepted.inc();
     const answer = { ...(given as object), id, status: "accepted" };
@@ -76,6 +76,7 @@ function createPatience({ refusal, patienceMs }: SendOptions) {
 function validate(schema: ReturnType<typeof createSendSchema>, given: unknown): Email {
   const { success, data, error } = schema.safeParse(given, { reportInput: true });
   if (success) return data;
-  const code = error.issues.some(isTooLarge) ? "BODY_TOO_LARGE" : "EMAIL_INVALID";
-  throw new Problem(code, { errors: fieldErrors(error.issues) });
+  const tooLarge = error.issues.some(isTooLarge);
+  const kind = tooLarge ? PROBLEMS.BODY_TOO_LARGE : PROBLEMS.EMAIL_INVALID;
+  throw new Problem(kind, { errors: fieldErrors(error.issues) });
 }

@@ -1,6 +1,6 @@
 import { emailSchema, faultsIn, recipientsOf, type SchemaFault } from "@wellsent/contract";
+import type { ProblemMembers } from "@wellsent/http";
 import * as z from "zod";
-import type { ProblemMembers } from "../problem.ts";
 
 /** Fields at fault, such as `toaddr[3]`, and the reasons; never their values. */
 type FieldErrors = NonNullable<ProblemMembers["errors"]>;

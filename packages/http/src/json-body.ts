@@ -3,6 +3,7 @@ import { MIMEType } from "node:util";
 import type { Request, RequestHandler } from "express";
 import { visit } from "jsonc-parser";
 import { Problem } from "./problem.ts";
+import { HTTP_PROBLEMS } from "./problems.ts";
 
 /** An email has two levels; deeper nesting only costs memory (fifty times its bytes, when tried). */
 const DEPTH_MAX = 32;
@@ -14,9 +15,9 @@ const BUDGET_BYTES = 16 * 1_024 * 1_024;
 /** Refuses what is not JSON by its type. */
 export const requireJson: RequestHandler = (request, _response, next) => {
   const type = mediaType(request.get("Content-Type") ?? "");
-  if (type?.essence !== "application/json") throw new Problem("MEDIA_TYPE_UNSUPPORTED");
+  if (type?.essence !== "application/json") throw new Problem(HTTP_PROBLEMS.MEDIA_TYPE_UNSUPPORTED);
   if (!/^utf-?8$/i.test(type.params.get("charset") ?? "utf-8"))
-    throw new Problem("CHARSET_UNSUPPORTED");
+    throw new Problem(HTTP_PROBLEMS.CHARSET_UNSUPPORTED);
   next();
 };
 
@@ -34,9 +35,10 @@ export function readBody(limitBytes: number): RequestHandler {
     let held = 0;
     response.once("close", () => (taken -= held));
     request.body = await collect(request, (bytes) => {
-      if (bytes > limitBytes) throw new Problem("BODY_TOO_LARGE");
+      if (bytes > limitBytes) throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
       const more = bytes < LARGE_BYTES ? 0 : bytes - held;
-      if (taken + more > budget) throw new Problem("BODIES_FULL", { outcome: "not_accepted" });
+      if (taken + more > budget)
+        throw new Problem(HTTP_PROBLEMS.BODIES_FULL, { outcome: "not_accepted" });
       taken += more;
       held += more;
     });
@@ -45,11 +47,12 @@ export function readBody(limitBytes: number): RequestHandler {
 }
 
 function refuseByHead(request: Request, limitBytes: number): void {
-  if (Number(request.get("Content-Length") ?? 0) > limitBytes) throw new Problem("BODY_TOO_LARGE");
+  if (Number(request.get("Content-Length") ?? 0) > limitBytes)
+    throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
   if ((request.get("Content-Encoding") ?? "identity") !== "identity")
-    throw new Problem("ENCODING_UNSUPPORTED");
+    throw new Problem(HTTP_PROBLEMS.ENCODING_UNSUPPORTED);
   if (!/^100-continue$/i.test(request.get("Expect") ?? "100-continue"))
-    throw new Problem("EXPECTATION_UNKNOWN");
+    throw new Problem(HTTP_PROBLEMS.EXPECTATION_UNKNOWN);
 }
 
 /** `admit` is told how many bytes there are so far, and may throw. */
@@ -64,7 +67,9 @@ async function collect(request: IncomingMessage, admit: (bytes: number) => void)
     }
   } catch (cause) {
     request.resume();
-    throw cause instanceof Problem ? cause : new Problem("REQUEST_MALFORMED", { cause });
+    throw cause instanceof Problem
+      ? cause
+      : new Problem(HTTP_PROBLEMS.REQUEST_MALFORMED, { cause });
   }
   return Buffer.concat(chunks);
 }
@@ -76,13 +81,13 @@ export const parseJsonBody: RequestHandler = (request, _response, next) => {
 };
 
 function parseJson(text: string): unknown {
-  if (isTooDeep(text)) throw new Problem("JSON_TOO_DEEP");
+  if (isTooDeep(text)) throw new Problem(HTTP_PROBLEMS.JSON_TOO_DEEP);
   try {
     return JSON.parse(text);
   } catch {
     // n.b. V8's own message quotes the input and often has no position.
     visit(text, { onError: refuseAt }, { disallowComments: true });
-    throw new Problem("JSON_MALFORMED");
+    throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED);
   }
 }
 
@@ -90,7 +95,7 @@ function parseJson(text: string): unknown {
 function refuseAt(_code: number, offset: number, _length: number, row: number, place: number) {
   const position = { offset, line: row + 1, column: place + 1 };
   const detail = `At line ${position.line}, column ${position.column}`;
-  throw new Problem("JSON_MALFORMED", { detail, position });
+  throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED, { detail, position });
 }
 
 function mediaType(header: string): MIMEType | undefined {
@@ -105,7 +110,7 @@ function decode(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new Problem("JSON_NOT_UTF8", { cause });
+    throw new Problem(HTTP_PROBLEMS.JSON_NOT_UTF8, { cause });
   }
 }
 

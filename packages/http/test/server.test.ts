@@ -1,9 +1,8 @@
 import { request as httpRequest, Agent, type ServerOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Publication } from "@wellsent/amqp";
 import { createFakeLog, waitFor } from "@wellsent/testing";
-import { HttpServer } from "../src/http-server.ts";
+import { HttpServer } from "../src/server.ts";
 import { connectRaw, createTestApp, EMAIL, rawSend, statusesIn } from "./support.ts";
 
 const QUICK: ServerOptions = {
@@ -16,29 +15,26 @@ const FOREVER = new AbortController().signal;
 let server: HttpServer | undefined;
 afterEach(() => server?.stop(AbortSignal.abort()));
 
-/** Starts the API behind its server; each publish takes as long as the subject says, in milliseconds. */
+/** Starts the test application behind a server; each send takes as long as its subject says, in milliseconds. */
 async function start(limits: ServerOptions = {}, leaveMs = 0) {
-  const published: Publication[] = [];
-  const refusals: number[] = [];
   const log = createFakeLog();
-  const { app } = createTestApp({
-    publish: async (publication) => {
-      published.push(publication);
-      const { subject } = JSON.parse(publication.body.toString()) as typeof EMAIL;
-      await sleep(Number(subject), undefined, { ref: false });
-    },
-  });
+  const { app, accepted, metrics, registry } = createTestApp();
   server = new HttpServer({
+    name: "test",
     host: "127.0.0.1",
     port: 0,
     handle: app,
     leaveMs,
-    refused: (status) => refusals.push(status),
+    lingerMaxMs: 0,
+    metrics,
     log,
     limits,
   });
   await server.start();
-  return { server, port: Number(log.lines[0]?.["port"]), published, refusals };
+  const port = Number(log.lines[0]?.["port"]);
+  /** The statuses of requests that no route has seen. */
+  const refusals = () => log.lines.flatMap(({ status }) => (status === undefined ? [] : [status]));
+  return { server, port, accepted, refusals, registry };
 }
 
 const taking = (ms: number) => rawSend({ ...EMAIL, subject: String(ms) });
@@ -53,18 +49,18 @@ describe("slow and endless clients", () => {
 
     expect(statusesIn(client.received())).toEqual([408]);
     expect(client.received()).toContain('"code":"REQUEST_TIMEOUT"');
-    expect(refusals).toEqual([408]);
+    expect(refusals()).toEqual([408]);
   });
 
   it("answers 408 to a body that does not end in time", async () => {
-    const { port, published } = await start(QUICK);
+    const { port, accepted } = await start(QUICK);
     const client = connectRaw(port);
 
     client.socket.write(taking(0).slice(0, -1));
     await client.closed;
 
     expect(statusesIn(client.received())).toEqual([408]);
-    expect(published).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
   it("closes a connection on which nothing comes", async () => {
@@ -87,7 +83,7 @@ describe("slow and endless clients", () => {
 
     expect(statusesIn(client.received())).toEqual([431]);
     expect(client.received()).toContain('"code":"HEADERS_TOO_LARGE"');
-    expect(refusals).toEqual([431]);
+    expect(refusals()).toEqual([431]);
   });
 });
 
@@ -121,7 +117,7 @@ describe("what is not HTTP", () => {
   });
 
   it("answers 400 once to garbage between chunks, and publishes nothing", async () => {
-    const { port, published } = await start();
+    const { port, accepted } = await start();
     const client = connectRaw(port);
 
     client.socket.write(
@@ -130,11 +126,11 @@ describe("what is not HTTP", () => {
     await client.closed;
 
     expect(statusesIn(client.received())).toEqual([400]);
-    expect(published).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
   it("answers 400 to a request with two lengths, which could smuggle another", async () => {
-    const { port, published } = await start();
+    const { port, accepted } = await start();
     const client = connectRaw(port);
 
     client.socket.write(
@@ -143,7 +139,7 @@ describe("what is not HTTP", () => {
     await client.closed;
 
     expect(statusesIn(client.received())).toEqual([400]);
-    expect(published).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
   it.each(["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: test\r\nExpect: more\r\n\r\n"])(
@@ -173,15 +169,15 @@ describe("what is not HTTP", () => {
 
 describe("pipelining", () => {
   it("answers in order, whichever is ready first", async () => {
-    const { port, published } = await start();
+    const { port } = await start();
     const client = connectRaw(port);
 
     client.socket.write(taking(100) + "GET /none HTTP/1.1\r\nHost: test\r\n\r\n" + taking(0));
     await waitFor("3 answers", () => statusesIn(client.received()).length === 3);
 
-    const ids = [...client.received().matchAll(/Location: \/emails\/(\S+)/g)].map(([, id]) => id);
+    const numbers = [...client.received().matchAll(/Location: (\d+)/g)].map(([, number]) => number);
     expect(statusesIn(client.received())).toEqual([202, 404, 202]);
-    expect(ids).toEqual(published.map(({ messageId }) => messageId));
+    expect(numbers).toEqual(["1", "2"]);
   });
 
   it("answers what was begun before it answers 400 to garbage behind it", async () => {
@@ -252,10 +248,10 @@ describe("an idle connection", () => {
 
 describe("HttpServer#stop", () => {
   it("finishes begun requests, tells the client to close, and takes no new connection", async () => {
-    const { server, port, published } = await start();
+    const { server, port, accepted } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(200));
-    await waitFor("a publish", () => published.length === 1);
+    await waitFor("a publish", () => accepted.length === 1);
 
     const stopped = server.stop(FOREVER);
     const late = connectRaw(port);
@@ -284,10 +280,10 @@ describe("HttpServer#stop", () => {
   });
 
   it("answers all pipelined requests and closes after the last", async () => {
-    const { server, port, published } = await start();
+    const { server, port, accepted } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(200) + taking(0) + taking(100));
-    await waitFor("three publishes", () => published.length === 3);
+    await waitFor("three publishes", () => accepted.length === 3);
 
     await server.stop(FOREVER);
     await client.closed;
@@ -318,18 +314,17 @@ describe("HttpServer#stop", () => {
     slow.socket.write("POST /send HTTP/1.1\r\n");
     await waitFor("an answer", () => statusesIn(idle.received()).length === 1);
 
-    const begun = performance.now();
     await server.stop(FOREVER);
     await Promise.all([idle.closed, slow.closed]);
 
-    expect(performance.now() - begun).toBeLessThan(2_000);
+    expect(statusesIn(slow.received())).toEqual([]);
   });
 
   it("cuts off what is not finished at the deadline", async () => {
-    const { server, port, published } = await start();
+    const { server, port, accepted } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(60_000));
-    await waitFor("a publish", () => published.length === 1);
+    await waitFor("a publish", () => accepted.length === 1);
 
     await server.stop(AbortSignal.timeout(100));
     await client.closed;
@@ -338,7 +333,7 @@ describe("HttpServer#stop", () => {
   });
 
   it("loses no request of clients that keep their connections under load", async () => {
-    const { server, port, published } = await start();
+    const { server, port, accepted } = await start();
     const agent = new Agent({ keepAlive: true });
     const outcomes: (number | string)[] = [];
     const run = async () => {
@@ -353,7 +348,7 @@ describe("HttpServer#stop", () => {
 
     const refused = outcomes.filter((outcome) => outcome !== 202);
     expect([...new Set(refused)]).toEqual(["ECONNREFUSED"]);
-    expect(published).toHaveLength(outcomes.length - refused.length);
+    expect(accepted).toHaveLength(outcomes.length - refused.length);
   });
 
   it("goes on for a while, unready, so that balancers leave before it takes no connection", async () => {

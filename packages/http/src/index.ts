@@ -1,0 +1,10 @@
+export { BEARER_CHALLENGE, bearerToken, hashToken, isSameHash } from "./bearer.ts";
+export { parseJsonBody, readBody, requireJson } from "./json-body.ts";
+export { createHttpMetrics, type HttpMetrics } from "./metrics.ts";
+export { jsonContent, schemaRef, textHeader, withOpenapi, type ApiDescription } from "./openapi.ts";
+export { Problem, problemKinds, type ProblemMembers } from "./problem.ts";
+export { HTTP_PROBLEMS } from "./problems.ts";
+export { noteKeyName } from "./request-log.ts";
+export { createHttpApp, requireJsonAccepted, type Operation } from "./routes.ts";
+export { HttpServer } from "./server.ts";
+export type { RequestHandler } from "express";

@@ -1,0 +1,66 @@
+import { createConnection, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createFakeLog } from "@wellsent/testing";
+import { Registry } from "prom-client";
+import { createHttpMetrics } from "../src/metrics.ts";
+import { parseJsonBody, readBody, requireJson } from "../src/json-body.ts";
+import { createHttpApp, type Route } from "../src/routes.ts";
+
+/** An email's body is 1 MiB at most, and JSON writes a byte as six. */
+const LIMIT_BYTES = 6_400_000;
+
+const operation = { operationId: "send", summary: "Send", responses: {}, problems: [] };
+
+/** What a test sends: the response takes as many milliseconds as the subject says. */
+export const EMAIL = { toaddr: "ada@example.com", subject: "0", body: "Hello, Ada\n" };
+
+/** An application with `POST /send`, which keeps what it accepted and numbers it in `Location`. */
+export function createTestApp(limitBytes = LIMIT_BYTES) {
+  const accepted: unknown[] = [];
+  const registry = new Registry();
+  const metrics = createHttpMetrics(registry);
+  const log = createFakeLog();
+  const accept: Route["handlers"][number] = async (request, response) => {
+    const email = request.body as typeof EMAIL;
+    accepted.push(email);
+    const number = accepted.length;
+    await sleep(Number(email.subject), undefined, { ref: false });
+    response.status(202).location(String(number)).json(email);
+  };
+  const handlers = [requireJson, readBody(limitBytes), parseJsonBody, accept];
+  const routes: Route[] = [{ method: "post", path: "/send", operation, handlers }];
+  const app = createHttpApp({ routes, metrics, log });
+  return { app, accepted, metrics, registry, log };
+}
+
+/** A connection on which a test writes what it likes, and what the server wrote to it. */
+export interface RawClient {
+  socket: Socket;
+  received(): string;
+  closed: Promise<void>;
+}
+
+/** Connects to a server on loopback; a reset by the server counts as `closed`. */
+export function connectRaw(port: number): RawClient {
+  const socket = createConnection({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk) => chunks.push(chunk)).on("error", () => undefined);
+  socket.on("end", () => socket.end());
+  const closed = new Promise<void>((resolve) =>
+    socket.once("close", () => {
+      resolve();
+    }),
+  );
+  return { socket, closed, received: () => Buffer.concat(chunks).toString() };
+}
+
+/** The statuses of the responses in a connection's text, in order. */
+export function statusesIn(text: string): number[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
+}
+
+/** A `POST /send` as it goes over the wire. */
+export function rawSend(email: object = EMAIL, headers = ""): string {
+  const body = JSON.stringify(email);
+  return `POST /send HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`;
+}
