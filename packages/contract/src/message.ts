@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
-import { isEmailId, MAYBE_DUPLICATE, parseDeliveryId, timeOfEmailId } from "./delivery.ts";
-import type { DeliveryId } from "./delivery.ts";
+import { MAYBE_DUPLICATE } from "./attempts.ts";
+import { isEmailId, parseDeliveryId, timeOfEmailId, type DeliveryId } from "./ids.ts";
 import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
 import { OUTCOMES_EXCHANGE } from "./topology.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { addressSchema } from "./address.ts";
-import { deliveryIdSchema } from "./delivery.ts";
+import { deliveryIdSchema } from "./ids.ts";
 
 /** The `type` property of an outcome, with its schema version. */
 export const OUTCOME_TYPE = "outcome.v1";

@@ -9,7 +9,7 @@ import {
   waitFor,
 } from "@wellsent/testing";
 import { declare } from "../../amqp/src/index.ts";
-import { attemptOf, crashesOf, type Counted } from "../src/delivery.ts";
+import { attemptOf, crashesOf, type Counted } from "../src/attempts.ts";
 import { ladder, topology } from "../src/topology.ts";
 
 const RUNGS = [1, 2];
