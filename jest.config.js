@@ -4,6 +4,7 @@ const base = {
   transform: {
     "\\.ts$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2024" } }],
   },
+  cacheDirectory: "<rootDir>/node_modules/.cache/jest",
   modulePathIgnorePatterns: ["<rootDir>/.wellsent/"],
 };
 const withBroker = {
@@ -15,7 +16,7 @@ const withBroker = {
 /** Sources run as CommonJS under swc; the spawned-process tests prove that they run as ES modules. */
 export default {
   testTimeout: 90_000,
-  // Most of the time is spent waiting, for brokers, deadlines and rungs: more workers than cores.
+  // There are more workers than cores, because tests mostly wait for brokers, deadlines and rungs.
   maxWorkers: 4,
   projects: [
     {

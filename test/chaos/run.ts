@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seeded } from "@wellsent/testing";
+import { mountSmallDisk, whyNoSmallDisk } from "../support/small-disk.ts";
 import { balance } from "./books.ts";
 import { inFlight, killsOf, otherFaults, type Context } from "./faults.ts";
 import { histories } from "./history.ts";
@@ -19,6 +20,8 @@ const BACKLOG_MAX = 3_000;
 /** A system that does not work again by then never does. */
 const RECOVERY_MS = 60_000;
 const LOOK_MS = 20;
+/** The audit log and the ledger take about three kilobytes for an email. */
+const DISK_MEGABYTES = 2_000;
 /** After the load: the backlog, the ladder's longest way, and what the last faults left. */
 const DRAIN_MS = 180_000;
 /** Nothing moved for so long: all is done. */
@@ -44,16 +47,17 @@ console.log(`npm run chaos -- ${repeat.join(" ")}`);
 delete process.env["AMQP_URL"];
 const random = seeded(seed);
 let keepsLogs = false;
-const system = new ChaosSystem({ directory, root }, random.fork());
-// However it ends, nothing stays mounted and nothing lies about; the services are on leashes.
+const whyNoDisk = whyNoSmallDisk();
+if (whyNoDisk) console.log(`NOT RUN: a disk that fills: ${whyNoDisk}.`);
+const disk = whyNoDisk ? undefined : await mountSmallDisk(DISK_MEGABYTES);
+const system = new ChaosSystem({ directory, root, disk }, random.fork());
+// Services, broker and disk end with this process, because Linux ends them.
 process.once("exit", () => {
-  system.disk?.remove();
   const names = readdirSync(directory);
   for (const name of names.filter((each) => !keepsLogs || !each.endsWith(".log")))
     rmSync(join(directory, name), { recursive: true, force: true, maxRetries: 3 });
   if (!keepsLogs) rmSync(directory, { recursive: true });
 });
-if (!system.disk) console.log("NOT RUN: a disk that fills, because only root may mount one.");
 await system.start();
 const ended = () => system.relay.takes.length + system.relay.refused.size;
 const load: Load = new Load(

@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NODE_FLAGS } from "../../scripts/node-flags.ts";
 import { leashed, startPart } from "../../scripts/part.ts";
@@ -11,30 +12,39 @@ const UNFORESEEN =
 /** What Node.js and V8 print when a process dies of itself. */
 const DYING = /^(node:|FATAL ERROR|Uncaught|\[?\w*Error\b|.*UnhandledPromise)/;
 
+/** Options of a {@link Service}. */
+export interface ServiceOptions {
+  /** The directory with `services` and `packages`. */
+  root: string;
+  env: Record<string, string>;
+  /** The directory for the file with the service's output. */
+  logs: string;
+  /** A command that runs the service somewhere else, such as inside a mount namespace. */
+  enter: readonly string[];
+}
+
 /** One of the system's own processes, which is started again whenever it ends. */
 export class Service {
   readonly name: string;
   /** How often it ended without having been killed. */
   endedByItself = 0;
-  readonly #program: string;
+  readonly #argv: string[];
   readonly #env: Record<string, string>;
   readonly #log: string;
   #child: ChildProcess | undefined;
   #killed = false;
 
-  /** `root`: where the sources are; what it prints goes to a file in `logs`. */
-  constructor(name: string, root: string, env: Record<string, string>, logs: string) {
+  /** `name`: of the service, with a number after it where there are several. */
+  constructor(name: string, { root, env, logs, enter }: ServiceOptions) {
     this.name = name;
-    // Of several, each has a number.
-    this.#program = join(root, "services", name.replace(/-\d$/, ""), "src/main.ts");
-    this.#env = env;
+    const program = join(root, "services", name.replace(/-\d$/, ""), "src/main.ts");
+    this.#argv = leashed([...enter, process.execPath, ...NODE_FLAGS, program]);
+    this.#env = { PATH: process.env["PATH"] ?? "", TMPDIR: tmpdir(), ...env };
     this.#log = join(logs, `${name}.log`);
   }
 
   start(): void {
-    const argv = leashed([process.execPath, ...NODE_FLAGS, this.#program]);
-    const env = { PATH: process.env["PATH"] ?? "", ...this.#env };
-    const child = startPart({ argv, env, log: this.#log });
+    const child = startPart({ argv: this.#argv, env: this.#env, log: this.#log });
     this.#killed = false;
     this.#child = child;
     child.once("exit", () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { connect } from "amqplib";
 import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
 import { type Random, waitFor } from "@wellsent/testing";
-import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
+import type { SmallDisk } from "../support/small-disk.ts";
 import type { AuditLine } from "../support/system.ts";
 import type { Confirmed, Death, Line } from "./books.ts";
 import { Link } from "./link.ts";
@@ -15,8 +15,6 @@ const RELAY_LINK = "emailers-relay";
 /** In seconds; the first rung is also what a sabotage publishes to. */
 const LADDER = "2s,5s,10s";
 const MAX_ATTEMPTS = 6;
-/** The audit log and the ledger take about three kilobytes for an email. */
-const DISK_MEGABYTES = 2_000;
 
 /** The names of the processes that are killed and frozen. */
 export const PROCESSES = ["api", "emailer-1", "emailer-2", "logger", "broker"] as const;
@@ -33,6 +31,8 @@ export interface Places {
   directory: string;
   /** Where `services` and `packages` are. */
   root: string;
+  /** The audit log's disk; undefined where none can be mounted. */
+  disk: SmallDisk | undefined;
 }
 
 /** The real system: broker and services as processes, with the harness's proxies, relay and disk around them. */
@@ -41,7 +41,6 @@ export class ChaosSystem {
   /** By what they connect: a service and the broker, or the emailer and the relay. */
   readonly links = new Map<string, Link>();
   readonly services = new Map<ServiceName, Service>();
-  /** Undefined where none can be mounted. */
   readonly disk: SmallDisk | undefined;
   readonly #kills: { name: ProcessName; time: number }[] = [];
   api = "";
@@ -54,15 +53,15 @@ export class ChaosSystem {
 
   constructor(places: Places, random: Random) {
     this.#places = places;
-    this.#audit = join(places.directory, "audit");
+    this.disk = places.disk;
+    this.#audit = places.disk?.view ?? join(places.directory, "audit");
     this.#passwordFile = join(places.directory, "password");
     this.relay = new ChaosRelay(FIRST_PASSWORD, random);
-    this.disk = mountSmallDisk(this.#audit, DISK_MEGABYTES);
   }
 
   /** Starts everything; resolves when every service is ready. */
   async start(): Promise<void> {
-    mkdirSync(this.#audit, { recursive: true });
+    if (!this.disk) mkdirSync(this.#audit);
     writeFileSync(this.#passwordFile, FIRST_PASSWORD);
     this.#port = await freePort();
     await this.startBroker();
@@ -84,7 +83,7 @@ export class ChaosSystem {
         RETRY_LADDER: LADDER,
         MAX_ATTEMPTS: String(MAX_ATTEMPTS),
       });
-    await this.#startService("logger", { AUDIT_DIR: this.#audit });
+    await this.#startService("logger", { AUDIT_DIR: this.disk?.directory ?? this.#audit });
     for (const admin of this.#admins)
       await waitFor(`${admin} is ready`, async () => (await fetch(`${admin}/readyz`)).ok, 60_000);
   }
@@ -197,6 +196,7 @@ export class ChaosSystem {
     for (const link of this.links.values()) link.stop();
     this.relay.stop();
     await this.#broker?.end();
+    await this.disk?.remove();
   }
 
   async #startService(name: ServiceName, own: Record<string, string>): Promise<void> {
@@ -209,7 +209,9 @@ export class ChaosSystem {
       LOG_FORMAT: "json",
       ...own,
     };
-    const service = new Service(name, this.#places.root, env, this.#places.directory);
+    const { root, directory } = this.#places;
+    const enter = name === "logger" ? (this.disk?.enter ?? []) : [];
+    const service = new Service(name, { root, env, logs: directory, enter });
     this.services.set(name, service);
     this.#admins.push(`http://127.0.0.1:${admin}`);
     service.start();

@@ -24,9 +24,10 @@ const NETWORK = `wellsent-${VERSION}`;
 const image = (service: string) => `wellsent-${service}:${VERSION}`;
 const begun: string[] = [];
 
-/** Starts a container in the background, without rights; it is removed after the tests. */
+/** Starts a container in the background; it is removed after the tests. */
 async function start(name: string, ...args: string[]): Promise<string> {
-  const id = await docker("run", "-d", "--network", NETWORK, "--network-alias", name, ...args);
+  const named = ["--name", `${NETWORK}-${name}-${begun.length}`, "--network-alias", name];
+  const id = await docker("run", "-d", "--network", NETWORK, ...named, ...args);
   begun.push(id);
   return id;
 }

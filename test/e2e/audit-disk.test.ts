@@ -1,9 +1,6 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountSmallDisk } from "../support/small-disk.ts";
+import { mountSmallDisk, whyNoSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { spawnService } from "../support/spawn-service.ts";
 import {
   allReady,
@@ -19,28 +16,22 @@ const FULL_MS = 60_000;
 const READ_ONLY_MS = 8_000;
 const DISK_MEGABYTES = 200;
 
-const directory = mkdtempSync(join(tmpdir(), "wellsent-disk-"));
-const disk = mountSmallDisk(join(directory, "audit"), DISK_MEGABYTES);
-if (!disk) process.stderr.write("NOT RUN: tests on a disk that fills; only root may mount one.\n");
-const itOnDisk = disk ? it : it.skip;
+const whyNoDisk = whyNoSmallDisk();
+if (whyNoDisk) process.stderr.write(`NOT RUN: tests on a disk that fills: ${whyNoDisk}.\n`);
+const itOnDisk = whyNoDisk ? it.skip : it;
 
+let disk: SmallDisk | undefined;
 let system: System;
 
 beforeEach(async () => {
-  system = await startSystem({ ...(disk && { auditDir: disk.directory }) });
+  disk = whyNoDisk ? undefined : await mountSmallDisk(DISK_MEGABYTES);
+  system = await startSystem({ ...(disk && { disk }) });
   await allReady(system);
 });
 
 afterEach(async () => {
   await system.stop();
-  if (!disk) return;
-  for (const name of readdirSync(disk.directory))
-    rmSync(join(disk.directory, name), { recursive: true });
-});
-
-afterAll(() => {
-  disk?.remove();
-  rmSync(directory, { recursive: true });
+  await disk?.remove();
 });
 
 describe("the audit log's disk under load", () => {
@@ -99,7 +90,7 @@ describe("a second logger on the same directory under load", () => {
       INTERNAL_HOST: "127.0.0.1",
       INTERNAL_PORT: "0",
     };
-    const second = await spawnService("logger", env);
+    const second = await spawnService("logger", env, disk?.enter);
     const waiting = async () => {
       const { reasons } = (await (await fetch(`${second.admin}/readyz`)).json()) as Ready;
       return reasons.includes("writer lock: another writer holds the directory");

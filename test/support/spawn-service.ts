@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NODE_FLAGS } from "../../scripts/node-flags.ts";
+import { leashed } from "../../scripts/part.ts";
 import { waitFor } from "@wellsent/testing";
 
 /** Tests and benchmarks run from the repository's root. */
@@ -10,10 +12,6 @@ const ROOT = process.cwd();
 const PINNED = join(ROOT, "node_modules/.bin/node");
 /** Node 24: the pinned one where the registry has it, else the one that runs the tests. */
 const NODE = existsSync(PINNED) ? PINNED : process.execPath;
-
-/** Nothing outlives the tests, however they end. */
-const running = new Set<ChildProcess>();
-process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** A service as a process of its own. */
 export interface Service {
@@ -30,13 +28,16 @@ export interface Service {
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
 }
 
-/** Starts a service from its sources, on ports that the system chooses. */
-export async function spawnService(name: string, env: Record<string, string>): Promise<Service> {
-  const child = spawn(NODE, [...NODE_FLAGS, join(ROOT, "services", name, "src/main.ts")], {
-    env: { PATH: process.env["PATH"] ?? "", METRICS_PORT: "0", METRICS_HOST: "127.0.0.1", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  running.add(child);
+/**
+ * Starts a service from its sources, on ports that the system chooses. It ends with this process at the latest.
+ * `enter`: a command that runs the service somewhere else, such as inside a mount namespace.
+ */
+export async function spawnService(
+  name: string,
+  env: Record<string, string>,
+  enter: readonly string[] = [],
+): Promise<Service> {
+  const child = spawnProgram(name, { METRICS_PORT: "0", METRICS_HOST: "127.0.0.1", ...env }, enter);
   child.unref();
   const chunks: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
@@ -69,14 +70,22 @@ export async function spawnToExit(
   name: string,
   env: Record<string, string>,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn(NODE, [join(ROOT, "services", name, "src/main.ts")], {
-    env: { PATH: process.env["PATH"] ?? "", ...env },
-  });
+  const child = spawnProgram(name, env, []);
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   const [code] = (await once(child, "exit")) as [number | null];
   return { code, output };
+}
+
+function spawnProgram(name: string, env: Record<string, string>, enter: readonly string[]) {
+  const program = [NODE, ...NODE_FLAGS, join(ROOT, "services", name, "src/main.ts")];
+  const [command = "", ...args] = leashed([...enter, ...program]);
+  const inherited = { PATH: process.env["PATH"] ?? "", TMPDIR: tmpdir() };
+  return spawn(command, args, {
+    env: { ...inherited, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {

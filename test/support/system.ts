@@ -9,6 +9,7 @@ import {
   startSink,
   waitFor,
 } from "@wellsent/testing";
+import type { SmallDisk } from "./small-disk.ts";
 import { spawnService, type Service } from "./spawn-service.ts";
 
 const TOKEN = "a token of at least thirty-two characters".replaceAll(" ", "-");
@@ -71,8 +72,8 @@ export interface SystemOptions {
   rule?: Rule;
   refuseSender?: () => number | undefined;
   delayMs?: number;
-  /** The audit log's directory; one that goes with the system unless given. */
-  auditDir?: string;
+  /** The disk for the audit log. Default: a temporary directory. */
+  disk?: SmallDisk;
 }
 
 /** Starts API, emailer, logger and a sink. */
@@ -82,10 +83,10 @@ export async function startSystem({
   rule,
   refuseSender,
   delayMs = 0,
-  auditDir,
+  disk,
 }: SystemOptions = {}): Promise<System> {
   const vhost = amqp ?? (await createVhost());
-  const dir = auditDir ?? mkdtempSync(join(tmpdir(), "wellsent-audit-"));
+  const dir = disk?.directory ?? mkdtempSync(join(tmpdir(), "wellsent-audit-"));
   const sink = await startSink({
     delayMs,
     ...(rule && { rule }),
@@ -103,7 +104,8 @@ export async function startSystem({
       INTERNAL_TOKEN: TOKEN,
     },
   };
-  const start = async (name: Name) => spawnService(name, environments[name]);
+  const start = async (name: Name) =>
+    spawnService(name, environments[name], name === "logger" ? disk?.enter : undefined);
   const [api, emailer, logger] = await Promise.all([
     start("api"),
     start("emailer"),
@@ -113,7 +115,7 @@ export async function startSystem({
   const port = await api.port("API listens");
   environments.api["HTTP_PORT"] = String(port);
   const base = `http://127.0.0.1:${port}`;
-  const audit = () => readAudit(dir);
+  const audit = () => readAudit(disk?.view ?? dir);
   return {
     amqp: vhost,
     sink,
@@ -147,7 +149,7 @@ export async function startSystem({
     stop: async () => {
       await Promise.all(Object.values(services).map((service) => service.end("SIGKILL")));
       await sink.close();
-      if (auditDir === undefined) rmSync(dir, { recursive: true, force: true });
+      if (!disk) rmSync(dir, { recursive: true, force: true });
       if (amqp === undefined) await deleteVhost(vhost);
     },
   };

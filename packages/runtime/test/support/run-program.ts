@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { text } from "node:stream/consumers";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 
 const PACKAGE = join(process.cwd(), "packages/runtime");
 const NODE = join(process.cwd(), "node_modules/.bin/node");
@@ -26,7 +27,7 @@ export interface Program {
 export function runProgram(name: string, ...args: string[]): Program {
   const child = spawn(NODE, [join(PACKAGE, "test/programs", `${name}.ts`), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: {},
+    env: { TMPDIR: tmpdir() },
     timeout: 30_000,
     killSignal: "SIGKILL",
   });
