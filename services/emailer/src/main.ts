@@ -34,7 +34,6 @@ runMain((host) => {
     ending: ending.signal,
     onTrouble: () => flow.pause("relays"),
     onWell: () => flow.resume("relays"),
-    onHeldTooLong: () => flow.release(),
     metrics,
     log,
   });
@@ -44,7 +43,7 @@ runMain((host) => {
     ...config.ladder,
     sender: config.mail,
     publisher,
-    send: (mail, signal) => relays.send(mail, signal),
+    send: (mail, options) => relays.send(mail, options),
     ask: (query, signal, afterMs) => guard.ask(query, signal, afterMs),
     metrics,
     log,

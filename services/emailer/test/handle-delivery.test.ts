@@ -59,7 +59,7 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
       const next = Array.isArray(known) ? known.shift() : known;
       return Promise.resolve(next && { ...answer, ...next });
     },
-    send: async (mail, signal) => {
+    send: async (mail, { signal }) => {
       await relay();
       signal.throwIfAborted();
       sent.push(mail.envelope.to);

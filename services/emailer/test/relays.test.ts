@@ -7,7 +7,7 @@ import { dnsCache } from "nodemailer/lib/shared";
 import { Registry } from "prom-client";
 import { loadConfig } from "../src/config.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
-import { PATIENCE, type Patience } from "../src/relay/passage.ts";
+import { PATIENCE, type Patience, type SendOptions } from "../src/relay/passage.ts";
 import type { RelayConfig } from "../src/config.ts";
 import { Relays } from "../src/relay/relays.ts";
 import {
@@ -18,9 +18,16 @@ import {
 } from "./scripted-relay.ts";
 import { mailTo, relayAt, until } from "./support.ts";
 
-const QUICK: Patience = { alone: [700, 1_500], hasty: 300, final: 60_000, pause: 200, held: 600 };
+const QUICK: Patience = {
+  alone: [700, 1_500],
+  hasty: 300,
+  final: 60_000,
+  pause: 200,
+  held: 60_000,
+};
 const ended: (() => void)[] = [];
-const live = new AbortController().signal;
+const always = () => Promise.resolve(true);
+const live: SendOptions = { signal: new AbortController().signal, admit: always };
 const refuseAt =
   (phase: Phase, reply: string, when: () => boolean = () => true): Script =>
   (at) =>
@@ -43,7 +50,7 @@ describe("Relays#send, with one relay", () => {
     well = true;
 
     expect(await sending).toMatchObject({ verdict: "sent", reply: "250 2.0.0 taken" });
-    expect(told.filter((each) => each !== "held too long")).toEqual(["trouble", "well"]);
+    expect(told).toEqual(["trouble", "well"]);
     expect(reasons(relays)).toEqual([]);
     expect(await metric("wellsent_relay_circuit_open")).toEqual([0]);
   });
@@ -145,9 +152,8 @@ describe("Relays#send, with one relay", () => {
       scripted: [relay],
     } = await start([undefined]);
 
-    await expect(relays.send(mailTo("ada@example.com"), AbortSignal.abort())).rejects.toThrow(
-      "aborted",
-    );
+    const lost = { signal: AbortSignal.abort(), admit: always };
+    await expect(relays.send(mailTo("ada@example.com"), lost)).rejects.toThrow("aborted");
 
     expect(relay.log).toEqual([]);
   });
@@ -155,7 +161,7 @@ describe("Relays#send, with one relay", () => {
   it("lets go of a held mail whose channel is lost, and of all when it is released", async () => {
     const { relays, release, told } = await start([refuseAt("greeting", "drop")]);
     const channel = new AbortController();
-    const lost = relays.send(mailTo("ada@example.com"), channel.signal);
+    const lost = relays.send(mailTo("ada@example.com"), { ...live, signal: channel.signal });
     const held = relays.send(mailTo("bob@example.com"), live);
     await until(() => told.length === 1);
 
@@ -165,19 +171,39 @@ describe("Relays#send, with one relay", () => {
     await expect(held).rejects.toThrow("aborted");
   });
 
-  it("gives back what it held for too long, and lets later mail flow once the relay is back", async () => {
+  it("reports a mail as held that no relay admits in time, and sends later mail once the relay is back", async () => {
     let well = false;
-    const { relays, told } = await start([refuseAt("EHLO", "421 4.3.2 no", () => !well)]);
-    const channel = new AbortController();
-    const held = relays.send(mailTo("ada@example.com"), channel.signal);
+    const { relays, told } = await start([refuseAt("EHLO", "421 4.3.2 no", () => !well)], {
+      patience: { ...QUICK, held: 600 },
+    });
 
-    await until(() => told.includes("held too long"));
-    channel.abort();
-    await expect(held).rejects.toThrow("aborted");
+    expect(await relays.send(mailTo("ada@example.com"), live)).toEqual({ verdict: "held" });
     well = true;
     await until(() => told.at(-1) === "well");
 
     expect((await relays.send(mailTo("bob@example.com"), live)).verdict).toBe("sent");
+  });
+
+  it("asks once whether a mail may be sent, when a relay admits it, and returns the place of one that may not", async () => {
+    let well = false;
+    const {
+      relays,
+      scripted: [relay],
+    } = await start([refuseAt("MAIL", "421 4.3.2 no", () => !well)]);
+    let asked = 0;
+    const once = () => Promise.resolve(++asked > 0);
+    const sending = relays.send(mailTo("ada@example.com"), { ...live, admit: once });
+    await until(() => at(relay, "MAIL").length > 1);
+    well = true;
+
+    expect((await sending).verdict).toBe("sent");
+    expect(asked).toBe(1);
+    const no = { ...live, admit: () => Promise.resolve(false) };
+    for (let number = 0; number < 4; number += 1) {
+      expect(await relays.send(mailTo("bob@example.com"), no)).toEqual({ verdict: "withdrawn" });
+    }
+    expect((await relays.send(mailTo("cid@example.com"), live)).verdict).toBe("sent");
+    expect(relay.taken).toEqual(["ada@example.com", "cid@example.com"]);
   });
 
   it("comes back when a relay that stalled answers new connections, and never the old", async () => {
@@ -351,7 +377,7 @@ describe("Relays#send, with several relays", () => {
     const down = performance.now();
     const results = await sendMany(relays, 3);
     expect(performance.now() - down).toBeLessThan(5_000);
-    expect(new Set(results.map(({ relay }) => relay))).toEqual(new Set([nameOf(second)]));
+    expect(results).toEqual(Array(3).fill(expect.objectContaining({ relay: nameOf(second) })));
     expect(reasons(relays)).toEqual([expect.stringContaining(`${nameOf(first)}: ECONNREFUSED`)]);
     const back = await startScriptedRelay(undefined, first.port);
     ended.push(back.close);
@@ -425,7 +451,7 @@ describe("Relays#send, with several relays", () => {
     const back = await startScriptedRelay(undefined, second.port);
     ended.push(back.close);
 
-    expect((await sending).relay).toBe(nameOf(second));
+    expect(await sending).toMatchObject({ relay: nameOf(second) });
     expect(told).toEqual(["trouble", "well"]);
   });
 });
@@ -583,7 +609,6 @@ async function start<const Scripts extends readonly (Script | undefined)[]>(
     patience: patience ?? QUICK,
     onTrouble: () => told.push("trouble"),
     onWell: () => told.push("well"),
-    onHeldTooLong: () => told.push("held too long"),
     metrics: createEmailerMetrics(registry),
     log,
   });

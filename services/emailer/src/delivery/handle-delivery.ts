@@ -9,7 +9,7 @@ import { toAdopted, toAttempt, toDeliveries, type Attempt } from "./attempt.ts";
 import { toMail, type Mail, type Sender } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";
 import { conclude, createRecorder, type Limits } from "./outcome.ts";
-import type { Result } from "../relay/passage.ts";
+import type { SendOptions, SendResult } from "../relay/passage.ts";
 import { createSuspects } from "./quarantine.ts";
 
 /** A delivery that so many emailers died with is parked before anything else is done with it. */
@@ -29,7 +29,7 @@ export interface HandlerOptions extends Limits {
   sender: Sender;
   publisher: Pick<Publisher, "publishUntilConfirmed">;
   /** Hands a mail to a relay, waiting out the relay's own trouble. */
-  send: (mail: Mail, signal: AbortSignal) => Promise<Result>;
+  send: (mail: Mail, options: SendOptions) => Promise<SendResult>;
   /** Asks, now or later, what is recorded of a delivery; undefined when nobody answers. */
   ask: (query: Query, signal: AbortSignal, afterMs?: number) => Promise<Answer | undefined>;
   metrics: EmailerMetrics;
@@ -123,6 +123,8 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
     const reply = `Not sent before ${String(email.expiresAt)}`;
     return context.record(attempt, { kind: "email.parked", reason: "EXPIRED", reply, mail });
   }
+  // No relay admitted it in ten minutes: it waits on the ladder, and nothing counts as a crash.
+  if (result.verdict === "held" || result.verdict === "withdrawn") return "reject";
   const { verdict, reply, relay } = result;
   attempt.possibleDuplicate ||= verdict === "ambiguous";
   return context.record(attempt, { ...conclude(result, attempt, context), reply, relay, mail });
@@ -130,15 +132,18 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
 
 /** Sends what has not expired, and gives it up when it does. What was handed to the relay in time is waited for. */
 async function handOver({ expiresAt }: Email, mail: Mail, signal: AbortSignal, { send }: Context) {
-  if (expiresAt === undefined) return send(mail, signal);
+  const admit = () => Promise.resolve(true);
+  if (expiresAt === undefined) return send(mail, { signal, admit });
   const left = Date.parse(expiresAt) - Date.now();
   if (left <= 0) return undefined;
   // n.b. a relay is not waited for longer than a timer can wait.
   const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
-  return send(mail, AbortSignal.any([signal, expired])).catch((error: unknown) => {
-    if (error !== expired.reason) throw error;
-    return undefined;
-  });
+  return send(mail, { signal: AbortSignal.any([signal, expired]), admit }).catch(
+    (error: unknown) => {
+      if (error !== expired.reason) throw error;
+      return undefined;
+    },
+  );
 }
 
 /** Whether nothing can have become of it yet: it was in nobody's hands before. */

@@ -18,7 +18,7 @@ export const PATIENCE = {
   final: 600_000,
   /** How long a relay is left alone at first; half of it after a broken connection, for others to pass or not. */
   pause: 1_000,
-  /** How long mails are held while every relay is in trouble, before they are given back to the broker. */
+  /** How long a mail waits for a relay that admits it, before its delivery goes one rung down the ladder. */
   held: 600_000,
 };
 
@@ -32,6 +32,20 @@ export interface Result {
   /** The name of the relay that answered. */
   relay: string;
 }
+
+/** What the sender of a mail decides while it is sent. */
+export interface SendOptions {
+  /** Aborts when the delivery's channel is lost. Before the final dot the mail is broken off, after it the reply is waited for. */
+  signal: AbortSignal;
+  /**
+   * Called once, when a relay first admits the mail and before anything of it is sent. False: do not send it; its place and
+   * token are returned.
+   */
+  admit: () => Promise<boolean>;
+}
+
+/** What became of a mail: the relay's answer; or no relay admitted it in time, or `admit` withdrew it, and nothing was sent. */
+export type SendResult = Result | { verdict: "held" } | { verdict: "withdrawn" };
 
 /** A mail on its way to a relay, and what it met. */
 export interface Passage {
@@ -48,11 +62,13 @@ export interface Passage {
   opened?: Relay;
 }
 
-/**
- * Hands a mail over. Resolves to nothing when that told nothing of the mail: it is to go again, here or elsewhere.
- * n.b. a place and a token are kept for it, so it must be called.
- */
-export type Hand = (passage: Passage) => Promise<Result | undefined>;
+/** A place and a token at a relay, reserved for one mail. One of the two must be called. */
+export interface Hand {
+  /** Hands the mail over. Resolves to nothing when the relay told nothing of the mail: it is sent again, here or elsewhere. */
+  send: (passage: Passage) => Promise<Result | undefined>;
+  /** Returns the place and the token unused. */
+  cancel: () => void;
+}
 
 /** What every relay needs. */
 export interface RelayContext {

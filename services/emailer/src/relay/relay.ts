@@ -66,7 +66,13 @@ export class Relay {
     const decides = this.circuit.enter();
     this.#places -= 1;
     this.#tokens -= 1;
-    return (passage) => this.#hand(passage, decides);
+    return {
+      send: (passage) => this.#hand(passage, decides),
+      cancel: () => {
+        if (decides) this.circuit.leave();
+        this.#giveBack(false);
+      },
+    };
   }
 
   async #hand(passage: Passage, decides: boolean) {

@@ -1,7 +1,8 @@
 import type { Check, Component } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
 import type { Mail } from "../mail/mime.ts";
-import { PATIENCE, type Hand, type RelayContext, type Result } from "./passage.ts";
+import { PATIENCE, type Hand, type RelayContext } from "./passage.ts";
+import type { SendOptions, SendResult } from "./passage.ts";
 import { Relay } from "./relay.ts";
 
 /** Options of {@link Relays}. */
@@ -12,8 +13,6 @@ export interface RelaysOptions extends Pick<RelayContext, "ending" | "metrics" |
   /** Called when every relay is in trouble, and when one is well again; both at once, for as many mails again to come. */
   onTrouble: () => void;
   onWell: () => void;
-  /** Called when mails have been held for too long. */
-  onHeldTooLong: () => void;
 }
 
 /** The relays: each mail goes to the first that is well, as soon as there is a place and a token. They connect for it. */
@@ -25,7 +24,6 @@ export class Relays implements Component {
   readonly #waiting = new Set<(hand: Hand) => void>();
   readonly #patience: typeof PATIENCE;
   #oneIsWell = true;
-  #holding: NodeJS.Timeout | undefined;
 
   constructor(options: RelaysOptions) {
     this.#options = options;
@@ -50,30 +48,47 @@ export class Relays implements Component {
   }
 
   /**
-   * Hands over a mail, waiting out the relays' own trouble.
-   * @throws {Error} AbortError when the delivery's channel is lost, or the emailer stops, before it was handed over
+   * Sends a mail, waiting out the relays' own trouble. Resolves to `held` when no relay has admitted it in ten minutes.
+   * @throws {Error} AbortError when `signal` aborts, or the emailer stops, before the final dot
    */
-  async send(mail: Mail, signal: AbortSignal): Promise<Result> {
+  async send(mail: Mail, { signal, admit }: SendOptions): Promise<SendResult> {
     const passage = { mail, signal, again: false, stalls: 0, breaks: 0 };
+    let isAdmitted = false;
     for (;;) {
       const hand = await this.#turn(AbortSignal.any([signal, this.#options.ending]));
-      const result = await hand(passage);
+      if (!hand) return { verdict: "held" };
+      isAdmitted ||= await admit().catch((error: unknown) => {
+        hand.cancel();
+        throw error;
+      });
+      if (!isAdmitted) {
+        hand.cancel();
+        return { verdict: "withdrawn" };
+      }
+      const result = await hand.send(passage);
       if (result) return result;
     }
   }
 
-  /** Waits for a relay that admits a mail. */
-  async #turn(given: AbortSignal): Promise<Hand> {
+  /** Waits for a relay that admits a mail; resolves to nothing when none has in time. */
+  async #turn(given: AbortSignal): Promise<Hand | undefined> {
     given.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<Hand>();
+    const { promise, resolve, reject } = Promise.withResolvers<Hand | undefined>();
     const giveUp = () => {
       this.#waiting.delete(resolve);
       reject(given.reason as Error);
     };
+    const heldTooLong = setTimeout(() => {
+      this.#waiting.delete(resolve);
+      resolve(undefined);
+    }, this.#patience.held).unref();
     given.addEventListener("abort", giveUp);
     this.#waiting.add(resolve);
     this.#letGo();
-    return promise.finally(() => given.removeEventListener("abort", giveUp));
+    return promise.finally(() => {
+      clearTimeout(heldTooLong);
+      given.removeEventListener("abort", giveUp);
+    });
   }
 
   #letGo(): void {
@@ -97,13 +112,8 @@ export class Relays implements Component {
     const oneIsWell = this.#relays.some(isWell);
     if (oneIsWell === this.#oneIsWell) return;
     this.#oneIsWell = oneIsWell;
-    clearTimeout(this.#holding);
-    const { onTrouble, onWell, onHeldTooLong } = this.#options;
-    if (oneIsWell) onWell();
-    else {
-      onTrouble();
-      this.#holding = setTimeout(onHeldTooLong, this.#patience.held).unref();
-    }
+    if (oneIsWell) this.#options.onWell();
+    else this.#options.onTrouble();
   }
 }
 

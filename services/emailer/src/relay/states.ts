@@ -65,6 +65,10 @@ export function createCircuit({ pauseMs, ending, probe, onSwitch, onTurn }: Circ
       turn = false;
       return decides;
     },
+    /** The mail whose fate was to decide was not sent: another one may enter. */
+    leave(): void {
+      turn = trouble !== undefined;
+    },
     /** Opens it, or says why it stays open. Returns whether it was closed. */
     open(found: Trouble): boolean {
       const wasClosed = trouble === undefined;
