@@ -16,7 +16,8 @@ import {
 } from "./load.ts";
 import { freshNamespace, install, RELEASE, rolled, TO_LOAD } from "./release.ts";
 
-const HA = ["-f", "k8s/values/ha.yaml", ...TO_LOAD];
+/** Helm's arguments for `ha.yaml` with the load as its relay. */
+export const HA = ["-f", "k8s/values/ha.yaml", ...TO_LOAD];
 
 /** Three brokers, and what may happen to a cluster under load; counted at both ends. */
 export const faults: Check[] = [
@@ -38,7 +39,8 @@ export const faults: Check[] = [
   { name: "ha: every 202 counted", run: countAll },
 ].map((check) => ({ ...check, lacks: lackingNodes }));
 
-function lackingNodes(): string | undefined {
+/** Says why a check that needs three nodes cannot run. */
+export function lackingNodes(): string | undefined {
   const { length } = nodes();
   return length < BROKERS
     ? `${length} nodes that take any pod, and ${BROKERS} are needed`
@@ -107,7 +109,8 @@ async function away(take: string, bring: string): Promise<void> {
   await brokersReady();
 }
 
-function command(variable: string, node: string): void {
+/** Runs the command in an environment variable with a node's name. */
+export function command(variable: string, node: string): void {
   const [program = "", ...args] = (process.env[variable] ?? "").split(" ");
   execFileSync(program, [...args, node], { stdio: "ignore" });
 }

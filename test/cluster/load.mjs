@@ -30,12 +30,19 @@ function fresh(name) {
     failed: 0,
     longestGap: 0,
     lastAt: Date.now(),
+    /** When the first and the last request began that failed; 0 without one. */
+    failedFrom: 0,
+    failedUntil: 0,
     errors: {},
   };
 }
 
-function tally(outcome, detail) {
+function tally(outcome, detail, beganAt = 0) {
   phase[outcome] += 1;
+  if (outcome === "failed") {
+    phase.failedFrom = Math.min(phase.failedFrom || beganAt, beganAt);
+    phase.failedUntil = Math.max(phase.failedUntil, beganAt);
+  }
   if (detail) phase.errors[detail] = (phase.errors[detail] ?? 0) + 1;
   if (outcome !== "accepted") return;
   phase.longestGap = Math.max(phase.longestGap, Date.now() - phase.lastAt);
@@ -49,15 +56,16 @@ function send() {
     body: "x".repeat(500),
   });
   const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
+  const beganAt = Date.now();
   const request = http.request(`${API}/send`, { method: "POST", agent, headers });
   request.setTimeout(PATIENCE_MS, () => request.destroy(new Error("timeout")));
   request.on("error", (error) => {
     const connection = request.reusedSocket ? "kept" : "new";
-    tally("failed", `${error.code ?? error.message} on a ${connection} connection`);
+    tally("failed", `${error.code ?? error.message} on a ${connection} connection`, beganAt);
   });
   request.on("response", async (response) => {
     let text = "";
-    response.on("error", (error) => tally("failed", error.code));
+    response.on("error", (error) => tally("failed", error.code, beganAt));
     for await (const chunk of response) text += chunk;
     const { id, outcome, code } = JSON.parse(text);
     if (response.statusCode === 202) {
@@ -66,7 +74,7 @@ function send() {
     } else if (outcome === "unknown") {
       unknown.add(id);
       tally("unknown", code);
-    } else tally(response.statusCode === 503 ? "refused" : "failed", code);
+    } else tally(response.statusCode === 503 ? "refused" : "failed", code, beganAt);
   });
   request.end(body);
 }

@@ -20,6 +20,9 @@ export interface Phase {
   failed: number;
   /** Milliseconds without a 202. */
   longestGap: number;
+  /** When the first and the last request began that failed, in milliseconds since 1970; 0 without one. */
+  failedFrom: number;
+  failedUntil: number;
   errors: Record<string, number>;
 }
 
@@ -38,8 +41,8 @@ export interface Answer {
   body: unknown;
 }
 
-/** Starts the pod that is client and relay at once, on a node that leads no queue where there are several; `mode` is the relay's. */
-export function startLoad(mode = "well"): void {
+/** Starts the pod that is client and relay at once; `mode` is the relay's. By default it runs on a node that leads no queue. */
+export function startLoad(mode = "well", node = nodeWithoutLeader()): void {
   const labels = {
     app: "load",
     "app.kubernetes.io/instance": RELEASE,
@@ -60,7 +63,7 @@ export function startLoad(mode = "well"): void {
     },
   );
   kubectl("delete", "pod", "load", "--ignore-not-found", "--wait");
-  startPod("load", podSpec(mode), labels);
+  startPod("load", podSpec(mode, node), labels);
 }
 
 /** Starts a restricted pod that ends at once when it is deleted, and waits until it is ready. */
@@ -71,15 +74,19 @@ export function startPod(name: string, spec: object, labels: Record<string, stri
   kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
 }
 
-function podSpec(mode: string): object {
+function nodeWithoutLeader(): string {
   const leader = leaderNode();
+  return nodes().find((each) => each !== leader) ?? leader;
+}
+
+function podSpec(mode: string, nodeName: string): object {
   const env = [
     { name: "API", value: `http://${RELEASE}-api:8080` },
     { name: "KEY", value: secretOf(`${RELEASE}-api-keys`, "key") },
     { name: "MODE", value: mode },
   ];
   return {
-    nodeName: nodes().find((each) => each !== leader) ?? leader,
+    nodeName,
     containers: [{ ...nodeContainer("load", ["/load/load.mjs"]), env, volumeMounts: [LOAD_MOUNT] }],
     volumes: [{ name: "load", configMap: { name: "load" } }],
     tolerations: [{ operator: "Exists" }],
@@ -134,11 +141,18 @@ export function describe({
   unknown,
   failed,
   longestGap,
+  failedFrom,
+  failedUntil,
   errors,
 }: Phase): string {
   const why = Object.entries(errors).map(([code, count]) => `${code} ${count}`);
-  const seen = `${accepted} accepted, ${refused} refused, ${unknown} unknown, ${failed} failed`;
-  return `${seen}${why.length > 0 ? ` (${why.join(", ")})` : ""}; ${(longestGap / 1_000).toFixed(1)} s at most without a 202`;
+  const within = failed > 0 ? ` of those begun within ${seconds(failedUntil - failedFrom)}` : "";
+  const seen = `${accepted} accepted, ${refused} refused, ${unknown} unknown, ${failed} failed${within}`;
+  return `${seen}${why.length > 0 ? ` (${why.join(", ")})` : ""}; ${seconds(longestGap)} at most without a 202`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 /** Asks the logger's internal port, with its token. */

@@ -12,7 +12,7 @@ interface Data {
   groups: { rules: object[] }[];
 }
 
-/** A plain Prometheus with the label, the rights and the configuration that docs/kubernetes.md says, and the alert rules. */
+/** A plain Prometheus with the label, the rights and the configuration that docs/kubernetes-operate.md says, and the alert rules. */
 export async function scrape(): Promise<string> {
   startPrometheus();
   const pods = runningPods();
@@ -64,7 +64,7 @@ const ARGS = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.pa
 
 /** The page's own, of this namespace. */
 function configuration(): string {
-  const page = readFileSync("docs/kubernetes.md", "utf8");
+  const page = readFileSync("docs/kubernetes-operate.md", "utf8");
   const block = /```yaml\n(scrape_configs:\n.*?)```/s.exec(page)?.[1] ?? "";
   return `global: {scrape_interval: 5s}\n${block.replaceAll("names: [wellsent]", `names: [${NAMESPACE}]`)}`;
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run test:cluster [-- PART…]`: what is to show on a cluster, shown on a release of its own in the current kubectl context.
- * Parts: basics, outages, lifecycle, faults, scaling, overlays, skaffold. CLUSTER_KILL, CLUSTER_START, CLUSTER_CUT and
+ * Parts: basics, outages, lifecycle, faults, spread, scaling, overlays, skaffold. CLUSTER_KILL, CLUSTER_START, CLUSTER_CUT and
  * CLUSTER_JOIN are commands that take a node's name, for what kubectl cannot do; RATE is emails a second, VALUES a file of the
  * chart's values for every installation.
  */
@@ -14,8 +14,9 @@ import { outages } from "./outages.ts";
 import { createNamespace } from "./release.ts";
 import { scaling } from "./scaling.ts";
 import { skaffold } from "./skaffold.ts";
+import { spread } from "./spread.ts";
 
-const PARTS = { basics, outages, lifecycle, faults, scaling, overlays, skaffold };
+const PARTS = { basics, outages, lifecycle, faults, spread, scaling, overlays, skaffold };
 
 type Row = [name: string, result: "passed" | "FAILED" | "NOT RUN", seen: string];
 

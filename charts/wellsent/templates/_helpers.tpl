@@ -40,6 +40,18 @@ names a Secret instead. */}}
 {{- $live | default (randAlphaNum 40) -}}
 {{- end -}}
 
+{{/* The Secrets that values name and that are not there: a list in JSON. Nothing without a cluster to ask. */}}
+{{- define "wellsent.missingSecrets" -}}
+{{- $missing := list -}}
+{{- $global := .Values.global -}}
+{{- if hasKey (lookup "v1" "Secret" .Release.Namespace "") "items" -}}
+{{- range $name := list $global.rabbitmq.existingSecret $global.rabbitmq.tls.caSecret $global.relay.existingSecret $global.apiKeys.existingSecret $global.internal.existingSecret | uniq | compact -}}
+{{- if not (lookup "v1" "Secret" $.Release.Namespace $name) -}}{{- $missing = append $missing $name -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $missing | toJson -}}
+{{- end -}}
+
 {{/* Clients and operators keep their key and token where a deleted release leaves its record. */}}
 {{- define "wellsent.keep" -}}
 {{- if eq (dig "persistence" "retentionPolicy" "whenDeleted" "Retain" .Values.logger) "Retain" }}

@@ -59,7 +59,7 @@
 {{- range (last .).spec.volumeClaimTemplates | default list -}}
 {{- $made := .spec.resources.requests.storage -}}
 {{- if ne (include "rabbitmq.bytes" $made) (include "rabbitmq.bytes" $size) -}}
-{{- fail (printf "rabbitmq: the volumes were made with persistence.size=%s, and it is %v: a StatefulSet's volumes cannot be changed. docs/kubernetes.md says how to enlarge them." $made $size) -}}
+{{- fail (printf "rabbitmq: the volumes were made with persistence.size=%s, and it is %v: a StatefulSet's volumes cannot be changed. docs/kubernetes-operate.md says how to enlarge them." $made $size) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -38,7 +38,7 @@
 {{- range dig "spec" "volumeClaimTemplates" list (last .) -}}
 {{- $made := .spec.resources.requests.storage -}}
 {{- if ne (include "service.bytes" $made) (include "service.bytes" $size) -}}
-{{- fail (printf "%s.persistence.size is %s, and the volume was made with %s: a StatefulSet's volumes cannot be changed. docs/kubernetes.md says how to enlarge them." $top.Chart.Name $size $made) -}}
+{{- fail (printf "%s.persistence.size is %s, and the volume was made with %s: a StatefulSet's volumes cannot be changed. docs/kubernetes-operate.md says how to enlarge them." $top.Chart.Name $size $made) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
