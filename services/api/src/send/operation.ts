@@ -1,8 +1,6 @@
 import { jsonContent, schemaRef, textHeader, type Operation } from "@wellsent/http";
 import { PROBLEMS } from "../problems.ts";
 
-const requestId = textHeader("The request's id");
-
 /** How the OpenAPI document describes `POST /send`. */
 export const sendOperation: Operation = {
   operationId: "send",
@@ -25,10 +23,7 @@ export const sendOperation: Operation = {
   responses: {
     202: {
       description: "Accepted: the request's body, with the email's id",
-      headers: {
-        "X-Request-Id": requestId,
-        Location: textHeader("`/emails/{id}`, on the logger's internal port"),
-      },
+      headers: { "X-Request-Id": textHeader("The request's id") },
       content: jsonContent(schemaRef("Accepted")),
     },
   },

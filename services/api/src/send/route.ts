@@ -45,7 +45,7 @@ export function createSendHandler(options: SendOptions): RequestHandler {
     });
     metrics.accepted.inc();
     const answer = { ...(given as object), id, status: "accepted" };
-    response.status(202).location(`/emails/${id}`).json(answer);
+    response.status(202).json(answer);
   };
 }
 
