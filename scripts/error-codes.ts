@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { REASONS } from "@wellsent/contract";
 import { PROBLEMS } from "../services/api/src/problems.ts";
 
-/** Every code in the sources has a heading in docs/errors.md, and the other way round. */
+/** Compares the codes in the sources with those of docs/errors.md, where each has a row of a table. Returns the differences. */
 export function errorCodeFaults(): string[] {
   const sources = ["packages", "services"].flatMap((root) =>
     readdirSync(root, { recursive: true, encoding: "utf8" }).map((file) => `${root}/${file}`),
@@ -14,8 +14,8 @@ export function errorCodeFaults(): string[] {
     ])
     .map(([, code = ""]) => code);
   const used = new Set<string>([...thrown, ...Object.keys(PROBLEMS), ...REASONS]);
-  const headings = readFileSync("docs/errors.md", "utf8").matchAll(/^### ([A-Z\d_]+)$/gm);
-  const described = new Set([...headings].map(([, code = ""]) => code));
+  const rows = readFileSync("docs/errors.md", "utf8").matchAll(/^\| `([A-Z\d_]+)` /gm);
+  const described = new Set([...rows].map(([, code = ""]) => code));
   return [
     ...[...used.difference(described)].map((code) => `docs/errors.md lacks ${code}`),
     ...[...described.difference(used)].map(

@@ -1,101 +1,132 @@
-import type { IncomingMessage } from "node:http";
 import { MIMEType } from "node:util";
-import type { Request, RequestHandler } from "express";
-import { visit } from "jsonc-parser";
+import type { Request, RequestHandler, Response } from "express";
+import { BodyPool, type PooledBody } from "./body-pool.ts";
+import { parseJson } from "./parse-json.ts";
 import { Problem } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 
-/** An email has two levels; deeper nesting only costs memory (fifty times its bytes, when tried). */
-const DEPTH_MAX = 32;
-/** Smaller bodies are bounded by their number, so that nobody who sends a large one slowly holds them up. */
-const LARGE_BYTES = 65_536;
-/** While it is read, parsed, published and confirmed, a body is held several times. */
-const BUDGET_BYTES = 16 * 1_024 * 1_024;
+/** Larger bodies have a pool of their own, so that they cannot keep small ones out. */
+const SMALL_BYTES = 65_536;
+/**
+ * The memory of each pool. A body is held several times while it is read, parsed, published and confirmed: a process
+ * with 320 MiB has room for both pools, see docs/adr/0017.
+ */
+const POOL_BYTES = 16 * 1_024 * 1_024;
+/** ASCII is a subset of UTF-8. */
+const CHARSETS = new Set(["utf-8", "utf8", "us-ascii", "ascii"]);
 
-/** Refuses what is not JSON by its type. */
+/** Refuses a request whose body is not JSON by its `Content-Type`. */
 export const requireJson: RequestHandler = (request, _response, next) => {
   const type = mediaType(request.get("Content-Type") ?? "");
   if (type?.essence !== "application/json") throw new Problem(HTTP_PROBLEMS.MEDIA_TYPE_UNSUPPORTED);
-  if (!/^utf-?8$/i.test(type.params.get("charset") ?? "utf-8"))
+  if (!CHARSETS.has((type.params.get("charset") ?? "utf-8").toLowerCase()))
     throw new Problem(HTTP_PROBLEMS.CHARSET_UNSUPPORTED);
   next();
 };
 
 /**
- * Reads a request's body into `request.body`, a Buffer, of at most so many bytes. What its head tells is refused before it is
- * read; a large one, as soon as it no longer fits in the memory that there is for all of them. What is announced takes none.
+ * Reads a request's body of at most `limitBytes` into `request.body`, a Buffer. Refuses by its head before it reads.
+ * All bodies of one reader share the memory of two pools, until their responses are sent.
  */
 export function readBody(limitBytes: number): RequestHandler {
-  const budget = Math.max(BUDGET_BYTES, 2 * limitBytes);
-  let taken = 0;
+  const small = new BodyPool(POOL_BYTES);
+  const large = new BodyPool(Math.max(POOL_BYTES, 2 * limitBytes));
   return async (request, response, next) => {
     refuseByHead(request, limitBytes);
-    // n.b. Node would say 100 to a body that is then refused, and 417 in no words.
+    // Node would send 100 to a request that is then refused, and 417 without a problem document.
     if (request.get("Expect") !== undefined) response.writeContinue();
-    let held = 0;
-    response.once("close", () => (taken -= held));
-    request.body = await collect(request, (bytes) => {
-      if (bytes > limitBytes) throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
-      const more = bytes < LARGE_BYTES ? 0 : bytes - held;
-      if (taken + more > budget)
-        throw new Problem(HTTP_PROBLEMS.BODIES_FULL, { outcome: "not_accepted" });
-      taken += more;
-      held += more;
+    const body: IncomingBody = new IncomingBody(request, response, (bytes) => {
+      if (bytes <= SMALL_BYTES) return small.resize(body, bytes);
+      small.release(body);
+      return large.resize(body, bytes);
     });
+    response.once("close", () => {
+      small.release(body);
+      large.release(body);
+    });
+    request.body = await body.receive(limitBytes);
     next();
   };
 }
 
-function refuseByHead(request: Request, limitBytes: number): void {
-  if (Number(request.get("Content-Length") ?? 0) > limitBytes)
-    throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
-  if ((request.get("Content-Encoding") ?? "identity") !== "identity")
-    throw new Problem(HTTP_PROBLEMS.ENCODING_UNSUPPORTED);
-  if (!/^100-continue$/i.test(request.get("Expect") ?? "100-continue"))
-    throw new Problem(HTTP_PROBLEMS.EXPECTATION_UNKNOWN);
-}
-
-/** `admit` is told how many bytes there are so far, and may throw. */
-async function collect(request: IncomingMessage, admit: (bytes: number) => void): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    // n.b. a request that is destroyed takes the connection along, and the answer.
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      chunks.push(chunk as Buffer);
-      admit((bytes += (chunk as Buffer).length));
-    }
-  } catch (cause) {
-    request.resume();
-    throw cause instanceof Problem
-      ? cause
-      : new Problem(HTTP_PROBLEMS.REQUEST_MALFORMED, { cause });
-  }
-  return Buffer.concat(chunks);
-}
-
 /** Parses the JSON in `request.body`. */
 export const parseJsonBody: RequestHandler = (request, _response, next) => {
-  request.body = parseJson(decode(request.body as Buffer));
+  request.body = parseJson(request.body as Buffer);
   next();
 };
 
-function parseJson(text: string): unknown {
-  if (isTooDeep(text)) throw new Problem(HTTP_PROBLEMS.JSON_TOO_DEEP);
-  try {
-    return JSON.parse(text);
-  } catch {
-    // n.b. V8's own message quotes the input and often has no position.
-    visit(text, { onError: refuseAt }, { disallowComments: true });
-    throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED);
-  }
+/** Coding and expectation are compared without case (RFC 9110 §8.4.1, §10.1.1). */
+function refuseByHead(request: Request, limitBytes: number): void {
+  if (Number(request.get("Content-Length") ?? 0) > limitBytes)
+    throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
+  const codings = (request.get("Content-Encoding") ?? "").toLowerCase().split(",");
+  if (codings.some((coding) => !["", "identity"].includes(coding.trim())))
+    throw new Problem(HTTP_PROBLEMS.ENCODING_UNSUPPORTED);
+  if ((request.get("Expect") ?? "100-continue").toLowerCase() !== "100-continue")
+    throw new Problem(HTTP_PROBLEMS.EXPECTATION_UNKNOWN);
 }
 
-/** Throws at the first fault: a long body can have millions. */
-function refuseAt(_code: number, offset: number, _length: number, row: number, place: number) {
-  const position = { offset, line: row + 1, column: place + 1 };
-  const detail = `At line ${position.line}, column ${position.column}`;
-  throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED, { detail, position });
+/** A body while it is received: one buffer that grows, because a client may send a body in chunks of one byte. */
+class IncomingBody implements PooledBody {
+  readonly #request: Request;
+  readonly #response: Response;
+  readonly #reserve: (bytes: number) => boolean;
+  readonly #received = Promise.withResolvers<Buffer>();
+  #buffer = Buffer.alloc(0);
+  #length = 0;
+
+  constructor(request: Request, response: Response, reserve: (bytes: number) => boolean) {
+    this.#request = request;
+    this.#response = response;
+    this.#reserve = reserve;
+  }
+
+  /** Resolves to the whole body. @throws {Problem} BODY_TOO_LARGE, BODIES_FULL, REQUEST_MALFORMED */
+  receive(limitBytes: number): Promise<Buffer> {
+    this.#request.on("data", (chunk: Buffer) => {
+      const needed = this.#length + chunk.length;
+      if (needed > limitBytes) this.#fail(new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE));
+      else if (this.#grow(needed)) this.#append(chunk);
+      else this.evict();
+    });
+    this.#request.once("end", () => this.#received.resolve(this.#buffer.subarray(0, this.#length)));
+    for (const event of ["error", "close"])
+      this.#request.once(event, () => this.#fail(new Problem(HTTP_PROBLEMS.REQUEST_MALFORMED)));
+    return this.#received.promise;
+  }
+
+  waitsForClient(): boolean {
+    return !this.#request.complete || this.#response.writableEnded;
+  }
+
+  /** A request that is being received gets an answer; a response that is not being read ends with its connection. */
+  evict(): void {
+    if (this.#response.writableEnded) this.#request.destroy();
+    else this.#fail(new Problem(HTTP_PROBLEMS.BODIES_FULL, { outcome: "not_accepted" }));
+  }
+
+  #fail(problem: Problem): void {
+    this.#received.reject(problem);
+    this.#buffer = Buffer.alloc(0);
+    // Destroying the request would take the connection along, and the answer.
+    this.#request.removeAllListeners("data").resume();
+  }
+
+  #grow(needed: number): boolean {
+    if (needed <= this.#buffer.length) return true;
+    const announced = Number(this.#request.get("Content-Length") ?? Infinity);
+    const capacity = Math.max(needed, Math.min(2 * this.#buffer.length, announced));
+    if (!this.#reserve(capacity)) return false;
+    const grown = Buffer.allocUnsafe(capacity);
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#buffer = grown;
+    return true;
+  }
+
+  #append(chunk: Buffer): void {
+    chunk.copy(this.#buffer, this.#length);
+    this.#length += chunk.length;
+  }
 }
 
 function mediaType(header: string): MIMEType | undefined {
@@ -104,26 +135,4 @@ function mediaType(header: string): MIMEType | undefined {
   } catch {
     return undefined;
   }
-}
-
-function decode(bytes: Buffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new Problem(HTTP_PROBLEMS.JSON_NOT_UTF8, { cause });
-  }
-}
-
-/** Looks at brackets outside of strings only, before any memory is spent on them. */
-function isTooDeep(text: string): boolean {
-  let depth = 0;
-  let quoted = false;
-  for (let at = 0; at < text.length && depth <= DEPTH_MAX; at += 1) {
-    const character = text[at];
-    if (character === '"') quoted = !quoted;
-    else if (quoted) at += character === "\\" ? 1 : 0;
-    else if (character === "[" || character === "{") depth += 1;
-    else if (character === "]" || character === "}") depth -= 1;
-  }
-  return depth > DEPTH_MAX;
 }

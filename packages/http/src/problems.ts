@@ -6,6 +6,7 @@ export const HTTP_PROBLEMS = problemKinds({
   JSON_MALFORMED: { status: 400, title: "The request's body is not JSON" },
   JSON_NOT_UTF8: { status: 400, title: "The request's body is not UTF-8" },
   JSON_TOO_DEEP: { status: 400, title: "The request's body is nested too deeply" },
+  JSON_MEMBER_REPEATED: { status: 400, title: "A member of an object is there more than once" },
   ROUTE_UNKNOWN: { status: 404, title: "There is nothing at this path" },
   METHOD_NOT_ALLOWED: { status: 405, title: "The path does not have this method" },
   NOT_ACCEPTABLE: { status: 406, title: "The response would be application/json" },
@@ -15,7 +16,8 @@ export const HTTP_PROBLEMS = problemKinds({
   CHARSET_UNSUPPORTED: { status: 415, title: "The request's charset must be utf-8" },
   ENCODING_UNSUPPORTED: { status: 415, title: "The request's body must not be compressed" },
   EXPECTATION_UNKNOWN: { status: 417, title: "The only supported expectation is 100-continue" },
+  JSON_TOO_MANY_VALUES: { status: 422, title: "The request's body has too many values" },
   HEADERS_TOO_LARGE: { status: 431, title: "The request's headers are too large" },
   UNEXPECTED: { status: 500, title: "An unexpected error of the server" },
-  BODIES_FULL: { status: 503, retryAfter: 1, title: "Too many large emails are being sent" },
+  BODIES_FULL: { status: 503, retryAfter: 1, title: "Too many bodies are being received" },
 });
