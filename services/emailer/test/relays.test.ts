@@ -117,20 +117,33 @@ describe("Relays#send, with one relay", () => {
     expect(paused.filter((time, nth) => time < (atLeast[nth] ?? 0))).toEqual([]);
   });
 
-  it("pauses a relay that throttles after DATA, and lets the refused mails go down the ladder", async () => {
-    const { relays } = await start([refuseAt("dot", "454 4.7.0 rate exceeded")]);
+  it.each([
+    ["RCPT", "451 4.7.1 greylisted"],
+    ["RCPT", "450 4.2.1 receiving mail too quickly"],
+    ["dot", "451 4.7.1 greylisted"],
+    ["dot", "451 4.7.1 try again later"],
+  ] as const)(
+    "does not pause for one delivery's refusal for now at %s: %s",
+    async (phase, reply) => {
+      const { relays } = await start([refuseAt(phase, reply)]);
 
-    expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("deferred");
+      expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("deferred");
 
-    expect(reasons(relays)).toEqual([expect.stringContaining("454 at DATA")]);
-  });
+      expect(reasons(relays)).toEqual([]);
+    },
+  );
 
-  it("does not pause for a greylisted recipient", async () => {
-    const { relays } = await start([refuseAt("RCPT", "451 4.7.1 greylisted")]);
+  it("keeps all mail while the relay refuses us at RCPT, and says so", async () => {
+    let refuses = true;
+    const refused = refuseAt("RCPT", "554 5.7.1 Relay access denied", () => refuses);
+    const { relays } = await start([refused]);
+    const sending = sendMany(relays, 5);
+    await until(() => reasons(relays).length === 1);
 
-    expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("deferred");
+    expect(reasons(relays)).toEqual([expect.stringContaining("554 at RCPT TO (5.7.1)")]);
+    refuses = false;
 
-    expect(reasons(relays)).toEqual([]);
+    expect(new Set((await sending).map(({ verdict }) => verdict))).toEqual(new Set(["sent"]));
   });
 
   it("finds a relay that is back under another address", async () => {

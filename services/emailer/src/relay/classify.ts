@@ -1,4 +1,9 @@
-/** What nodemailer tells of a mail that was not taken. */
+import { ruleFor, type Phase, type Rule, type Verdict } from "./reply-rules.ts";
+import { readRefusal } from "./smtp-reply.ts";
+
+export type { Verdict } from "./reply-rules.ts";
+
+/** What nodemailer reports of a mail that was not taken. */
 export interface Fault {
   /** nodemailer's code, such as ECONNECTION. */
   code: string;
@@ -6,21 +11,15 @@ export interface Fault {
   cause?: string;
   /** The phase: CONN, EHLO, STARTTLS, AUTH …, MAIL FROM, RCPT TO, DATA (the final dot too), API. */
   command: string;
-  /** The relay's reply code (RFC 5321 §4.2) and whole reply, where it gave one. */
+  /** The number that the relay's reply begins with, of whatever length; absent where it begins with none. */
   responseCode?: number;
+  /** The relay's whole reply, if it gave one. */
   response?: string;
   /** Whether MAIL was sent: what comes before has nothing to do with the mail. */
   begun: boolean;
   /** Whether the whole body was handed to the connection, so that the final dot may have reached the relay. */
   bodyRead: boolean;
 }
-
-/**
- * Whose trouble a fault is:
- * `deferred` the recipient's for a while, `failed` for good, `sender-refused` ours with this relay,
- * `relay` the relay's own (no attempt consumed), `ambiguous` nobody knows whether it was taken.
- */
-export type Verdict = "deferred" | "failed" | "sender-refused" | "relay" | "ambiguous";
 
 /** A relay's trouble. */
 export interface Trouble {
@@ -32,54 +31,68 @@ export interface Trouble {
   authRefused: boolean;
 }
 
-/** The code of what has none. */
+/** The code of an error that has none. */
 export const UNKNOWN = "UNKNOWN";
 
-const OPENING = /^(CONN|EHLO|HELO|LHLO|STARTTLS|AUTH|QUIT|RSET)/;
 /** nodemailer's codes for what is the message's own fault, found out before the relay was asked. */
 const UNSENDABLE = /^E(ENVELOPE|MESSAGE|STREAM|MAXRECIPIENTS|FILEACCESS|URLACCESS|FETCH)$/;
-/** RFC 4954 §6: authentication required, too weak, refused, or only over TLS. Asked of us, not of the message. */
-const AUTHENTICATION = new Set([530, 534, 535, 538]);
-/** RFC 5321 §3.8: the relay is closing the channel. */
-const CLOSING = 421;
-/** RFC 5321 §4.2.2: bad sequence of commands; the session's trouble, gone on another connection. */
-const BAD_SEQUENCE = 503;
-/** RFC 3463 §3.8: an enhanced status of security or policy, for now. */
-const POLICY = /^4\d\d[ -]4\.7\./;
+/** RFC 4954 §6: authentication required, too weak, refused, or only over TLS. */
+const AUTHENTICATION = [530, 534, 535, 538];
+/** Before MAIL, "closing", and "for now" because of load or policy, ask for fewer connections. */
+const TOO_MUCH = /^(421|4\d\d[ -]4\.(3\.2|7\.))/;
 
-/** Says whose trouble a fault is. Total: every fault has exactly one verdict. */
+// The rows of docs/relays.md for what is no refusal of a mail that the relay was asked to take.
+const UNSENDABLE_RULE: Rule = { name: "unsendable", verdict: "failed" };
+const IN_DOUBT: Rule = { name: "in doubt", verdict: "ambiguous" };
+const BEFORE_MAIL: Rule = { name: "before MAIL", verdict: "relay" };
+const TOO_MUCH_BEFORE_MAIL: Rule = { ...BEFORE_MAIL, isThrottle: true };
+const SILENCE: Rule = { name: "silence", verdict: "relay" };
+const LOST: Rule = { name: "lost", verdict: "connection" };
+const UNREADABLE: Rule = { name: "unreadable", verdict: "connection" };
+
+/** Says whose trouble a fault is. Total: every fault has exactly one verdict. docs/relays.md has the table. */
 export function classify(fault: Fault): Verdict {
-  const { code, command, responseCode, bodyRead } = fault;
-  if (responseCode === undefined && UNSENDABLE.test(code)) return "failed";
-  if (responseCode === undefined) return bodyRead ? "ambiguous" : "relay";
-  // n.b. a reply that is not to DATA, after the body was read, says nothing of the mail.
-  if (responseCode === CLOSING || AUTHENTICATION.has(responseCode) || OPENING.test(command))
-    return bodyRead && command !== "DATA" ? "ambiguous" : "relay";
-  if (code === "EAUTH" || code === "EPROTOCOL" || code === "ETLS") return "relay";
-  if (!isForGood(responseCode) || responseCode === BAD_SEQUENCE)
-    return command === "MAIL FROM" && isThrottled(fault) ? "relay" : "deferred";
-  return command === "MAIL FROM" ? "sender-refused" : "failed";
+  return explainVerdict(fault).verdict;
 }
 
-/** Whether the relay asks us to slow down: 421, or 4.7.x anywhere but at RCPT, where it is greylisting. */
-export function isThrottled({ responseCode, response = "", command }: Fault): boolean {
-  return responseCode === CLOSING || (command !== "RCPT TO" && POLICY.test(response));
+/** The row of docs/relays.md that a fault falls under. */
+export function explainVerdict(fault: Fault): Rule {
+  const { code, begun, bodyRead } = fault;
+  const reply = replyOf(fault);
+  const phase = phaseOf(fault);
+  if (reply === undefined && UNSENDABLE.test(code)) return UNSENDABLE_RULE;
+  if (phase === undefined) {
+    if (bodyRead) return IN_DOUBT;
+    return begun ? lostRule(fault) : openingRule(reply ?? "");
+  }
+  if (reply === undefined) return phase === "dot" ? IN_DOUBT : lostRule(fault);
+  const refusal = readRefusal(reply);
+  if (refusal) return ruleFor({ ...refusal, phase });
+  return phase === "dot" ? IN_DOUBT : UNREADABLE;
+}
+
+/** Whether the relay asks us to slow down. */
+export function isThrottled(fault: Fault): boolean {
+  return explainVerdict(fault).isThrottle ?? false;
 }
 
 /** Whether the relay refuses our user or password, or there is none to show: an operator's trouble. */
-export function isAuthRefused({ code, command, responseCode }: Fault): boolean {
-  if (responseCode === undefined) return code === "EAUTH";
-  const isRefused = command.startsWith("AUTH") && isForGood(responseCode);
-  return isRefused || AUTHENTICATION.has(responseCode);
+export function isAuthRefused(fault: Fault): boolean {
+  const reply = replyOf(fault);
+  if (reply === undefined) return fault.code === "EAUTH";
+  const refusal = readRefusal(reply);
+  if (!refusal || classify(fault) !== "relay") return false;
+  return AUTHENTICATION.includes(refusal.code) || (isOfAuth(fault) && !refusal.isForNow);
 }
 
 /**
- * Whether a relay's trouble may be one mail's: the connection broke, or was closed after MAIL, where recipients come in;
- * or it came to nothing for a reason that nodemailer does not know.
+ * Whether a relay's trouble may be one mail's: the relay named it after it had heard whose mail it is, or the connection
+ * broke meanwhile; or it came to nothing for a reason that nodemailer does not know.
  */
-export function isOfOneMail({ code, begun, responseCode, command }: Fault): boolean {
-  if (responseCode === undefined) return begun || code === UNKNOWN;
-  return command === "RCPT TO" || command === "DATA";
+export function isOfOneMail(fault: Fault): boolean {
+  const phase = phaseOf(fault);
+  if (phase === undefined) return fault.begun || fault.code === UNKNOWN;
+  return phase !== "MAIL" || replyOf(fault) === undefined;
 }
 
 /** Whether the relay left us without an answer. */
@@ -87,29 +100,71 @@ export function isStall({ code }: Fault): boolean {
   return code === "ETIMEDOUT";
 }
 
-/** What a relay's trouble is. */
+/** Describes a relay's trouble. */
 export function toTrouble(fault: Fault): Trouble {
   const reason = explainBriefly(fault);
   return { reason, throttled: isThrottled(fault), authRefused: isAuthRefused(fault) };
 }
 
-/** A fault in a few words for logs and readiness: a relay's text may quote a recipient, so it is not among them. */
+/** A fault in a few words for logs and readiness. It never quotes the relay, whose text may quote a recipient. */
 export function explainBriefly(fault: Fault): string {
-  const { responseCode, code, cause, command, begun, bodyRead } = fault;
-  // n.b. nodemailer calls every lost connection CONN.
-  const lost = responseCode === undefined && begun;
-  const known = lost ? (bodyRead ? "the final dot" : "MAIL, RCPT or DATA") : command;
-  const what = `${responseCode ?? cause ?? code} at ${known || "connect"}`;
-  return isAuthRefused(fault) ? `authentication refused, ${what}` : what;
+  const fact = `${explainCode(fault)} at ${explainPhase(fault)}${explainStatus(fault)}`;
+  return isAuthRefused(fault) ? `authentication refused, ${fact}` : fact;
 }
 
-/** The relay's reply, or a fault in a few words. n.b. what has no code is no reply. */
+/** The relay's reply, or a fault in a few words where there is none that can be read. */
 export function explain(fault: Fault): string {
-  const reply = fault.responseCode === undefined ? undefined : fault.response;
-  return reply ?? explainBriefly(fault);
+  const reply = replyOf(fault);
+  const isReadable = reply !== undefined && readRefusal(reply) !== undefined;
+  return isReadable ? reply : explainBriefly(fault);
 }
 
-/** By its first digit (RFC 5321 §4.2.1), of which nodemailer makes a number as long as it stands: 5 of "5.1.1 unknown". */
-function isForGood(responseCode: number): boolean {
-  return String(responseCode).startsWith("5");
+function explainCode(fault: Fault): string {
+  const reply = replyOf(fault);
+  if (reply === undefined) return fault.cause ?? fault.code;
+  return readRefusal(reply)?.code.toString() ?? "unreadable reply";
+}
+
+function explainStatus(fault: Fault): string {
+  const { code = 0, status = "" } = readRefusal(replyOf(fault) ?? "") ?? {};
+  return status === "" ? "" : ` (${Math.floor(code / 100)}.${status})`;
+}
+
+/** nodemailer reports every lost connection as CONN. */
+function explainPhase(fault: Fault): string {
+  const { command, begun, bodyRead } = fault;
+  if (phaseOf(fault) === "dot" || bodyRead) return "the final dot";
+  if (replyOf(fault) === undefined && begun) return "MAIL, RCPT or DATA";
+  return command || "connect";
+}
+
+function openingRule(reply: string): Rule {
+  return TOO_MUCH.test(reply) ? TOO_MUCH_BEFORE_MAIL : BEFORE_MAIL;
+}
+
+function lostRule(fault: Fault): Rule {
+  return isStall(fault) ? SILENCE : LOST;
+}
+
+/** What a reply is to; undefined where that is not known, and before MAIL. */
+function phaseOf({ code, command, bodyRead }: Fault): Phase | undefined {
+  switch (command) {
+    case "MAIL FROM":
+      return bodyRead ? undefined : "MAIL";
+    case "RCPT TO":
+      return bodyRead ? undefined : "RCPT";
+    case "DATA":
+      // A relay may refuse a body before it has all of it. nodemailer calls that EMESSAGE, and what precedes EENVELOPE.
+      return bodyRead || code === "EMESSAGE" ? "dot" : "DATA";
+    default:
+      return undefined;
+  }
+}
+
+function isOfAuth({ command }: Fault): boolean {
+  return command.startsWith("AUTH");
+}
+
+function replyOf({ response, responseCode }: Fault): string | undefined {
+  return response ?? (responseCode === undefined ? undefined : String(responseCode));
 }

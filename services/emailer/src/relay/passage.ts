@@ -27,7 +27,7 @@ export type Patience = typeof PATIENCE;
 
 /** What became of a mail at a relay; the relay's own trouble is waited out and never seen here. */
 export interface Result {
-  verdict: "sent" | Exclude<Verdict, "relay">;
+  verdict: "sent" | Exclude<Verdict, "relay" | "connection">;
   reply: string;
   /** The name of the relay that answered. */
   relay: string;

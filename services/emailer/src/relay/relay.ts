@@ -116,9 +116,8 @@ export class Relay {
 
   async #judge(fault: Fault, passage: Passage, decides: boolean, before: number) {
     const verdict = classify(fault);
-    if (verdict !== "relay") {
-      if (toTrouble(fault).throttled && this.#taken === before) this.#open(fault);
-      else if (decides) this.circuit.close();
+    if (verdict !== "relay" && verdict !== "connection") {
+      if (decides) this.circuit.close();
       return this.#result(verdict, explain(fault));
     }
     if (isOfOneMail(fault)) return this.#judgeBreak(fault, passage, decides, before);

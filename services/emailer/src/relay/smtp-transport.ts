@@ -8,6 +8,7 @@ import SMTPPool from "nodemailer/lib/smtp-pool";
 import { UNKNOWN, type Fault } from "./classify.ts";
 import type { RelayConfig } from "../config.ts";
 import { toContent, type Mail } from "../mail/mime.ts";
+import { isTaken } from "./smtp-reply.ts";
 import { createProgress, type Course, type Progress } from "./smtp-phase.ts";
 
 /** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
@@ -36,7 +37,7 @@ export function createMailTransport(options: RelayConfig, finalMs: number) {
       const how = { signal: progress.signal, progress } as const;
       try {
         const { response } = await used.sendMail({ ...content, ...how });
-        return { taken: true, reply: response };
+        return isTaken(response) ? { taken: true, reply: response } : inDoubt(response);
       } catch (error) {
         if (course.unwanted?.aborted && !progress.bodyRead) return undefined;
         if (used !== pool && !progress.begun) return undefined;
@@ -118,6 +119,12 @@ function createPool(relay: RelayConfig, socketTimeout: number, socket?: Socket) 
     done();
   });
   return pool;
+}
+
+/** nodemailer takes a reply for a yes that only begins with a 2, such as "250-taken" before "550 refused". */
+function inDoubt(response: string): Sent {
+  const fault = { code: "EPROTOCOL", command: "DATA", response, begun: true, bodyRead: true };
+  return { taken: false, fault };
 }
 
 /** n.b. nodemailer's error messages quote recipients, so only its fields go on. */
