@@ -1,20 +1,32 @@
-# The three images. `npm run images` builds them for this machine; the release workflow for two platforms, and pushes them.
+# The three images. `npm run images` builds them for this machine; the release workflow builds them for two platforms.
 
 variable "REGISTRY" {
-  description = "Where they belong, with a slash at its end; empty for this machine"
+  description = "The registry with a slash at its end; empty for this machine"
   default     = ""
 }
 variable "VERSION" {
   description = "The version in package.json"
   default     = "dev"
 }
+variable "TAG" {
+  description = "The tag, if it is not the version"
+  default     = ""
+}
 variable "REVISION" {
   description = "The commit"
   default     = "unknown"
 }
 variable "SOURCE" {
-  description = "Where the sources are"
+  description = "The URL of the repository"
   default     = "unknown"
+}
+variable "BASES" {
+  description = "Digests of base images, a JSON object of `name:tag` to `sha256:…`; a base that is not in it is pulled by its tag"
+  default     = "{}"
+}
+variable "SCANNER" {
+  description = "The image that makes the SBOM"
+  default     = "docker/buildkit-syft-scanner:stable-1"
 }
 
 group "default" {
@@ -30,7 +42,8 @@ target "image" {
     REVISION = REVISION
     SOURCE   = SOURCE
   }
-  tags = ["${REGISTRY}wellsent-${service}:${VERSION}"]
+  contexts = { for name, digest in jsondecode(BASES) : name => "docker-image://${name}@${digest}" }
+  tags     = ["${REGISTRY}wellsent-${service}:${TAG == "" ? VERSION : TAG}"]
 }
 
 group "release" {
@@ -42,5 +55,5 @@ target "release-image" {
   matrix    = { service = ["api", "emailer", "logger"] }
   inherits  = [service]
   platforms = ["linux/amd64", "linux/arm64"]
-  attest    = ["type=sbom", "type=provenance,mode=max"]
+  attest    = ["type=sbom,generator=${SCANNER}", "type=provenance,mode=max"]
 }

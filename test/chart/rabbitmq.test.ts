@@ -186,7 +186,7 @@ describe("the broker's chart alone", () => {
   });
 
   it.each([
-    ["replicaCount=1", 180],
+    ["replicaCount=1", 120],
     ["replicaCount=3", 660],
     ["replicaCount=1,terminationGracePeriodSeconds=300", 300],
   ])("is given time to stop by whether others are to be waited for: %s", (values, seconds) => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
-import { createProject, docker, type Project } from "../support/compose.ts";
+import { createProject, docker, IMAGES_GIVEN, type Project } from "../support/compose.ts";
 import { waitFor } from "@wellsent/testing";
 
 jest.setTimeout(600_000);
@@ -196,7 +196,8 @@ describe("scaled out", () => {
       await sleep(2_000);
       const before = await project.containers("api");
       // As docs/compose.md says; --force-recreate, because nothing has changed.
-      await project.compose(["up", "-d", "--no-deps", "--build", "--force-recreate", "api"]);
+      const build = IMAGES_GIVEN ? [] : ["--build"];
+      await project.compose(["up", "-d", "--no-deps", ...build, "--force-recreate", "api"]);
       await sleep(3_000);
       const after = await project.containers("api");
       expect(after).toHaveLength(Number(count));

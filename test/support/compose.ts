@@ -24,6 +24,8 @@ export async function docker(...args: string[]): Promise<string> {
 
 /** The tag of the images under test. */
 export const IMAGES = "test";
+/** Whether images of that tag are there already and nothing is built, as in a release, which tests the images that it publishes. */
+export const IMAGES_GIVEN = Boolean(process.env["IMAGES_GIVEN"]);
 
 /** What a client got: the ids of what was accepted, by recipient, and everything else by status or error code. */
 export interface Sent {

@@ -69,7 +69,7 @@ app.kubernetes.io/component: broker
 
 {{/* Seconds that a stopping node is given. A single one has no others to wait for. */}}
 {{- define "rabbitmq.graceSeconds" -}}
-{{- .Values.terminationGracePeriodSeconds | default (ternary 660 180 (gt (int .Values.replicaCount) 1)) | int -}}
+{{- .Values.terminationGracePeriodSeconds | default (ternary 660 120 (gt (int .Values.replicaCount) 1)) | int -}}
 {{- end -}}
 
 {{/* "true" or empty. */}}
