@@ -13,6 +13,9 @@ const PINNED = join(ROOT, "node_modules/.bin/node");
 /** Node 24: the pinned one where the registry has it, else the one that runs the tests. */
 const NODE = existsSync(PINNED) ? PINNED : process.execPath;
 
+/** The directory of the services' bundles, one folder each, where benchmarks measure what the images run. */
+const BUNDLES = process.env["BUNDLES"];
+
 /** A service as a process of its own. */
 export interface Service {
   process: ChildProcess;
@@ -79,7 +82,10 @@ export async function spawnToExit(
 }
 
 function spawnProgram(name: string, env: Record<string, string>, enter: readonly string[]) {
-  const program = [NODE, ...NODE_FLAGS, join(ROOT, "services", name, "src/main.ts")];
+  const main = BUNDLES
+    ? join(BUNDLES, name, "main.cjs")
+    : join(ROOT, "services", name, "src/main.ts");
+  const program = [NODE, ...NODE_FLAGS, main];
   const [command = "", ...args] = leashed([...enter, ...program]);
   const inherited = { PATH: process.env["PATH"] ?? "", TMPDIR: tmpdir() };
   return spawn(command, args, {

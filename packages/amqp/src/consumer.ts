@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
 import { codeOf, inTime, describe, type Check } from "@wellsent/runtime";
+import { ByteBudget } from "./byte-budget.ts";
 import type { FlowControl } from "./flow-control.ts";
 import type { AmqpMetrics } from "./metrics.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -16,11 +17,14 @@ const RESOURCE_LOCKED = "405";
  */
 export type Settlement = "ack" | "reject" | "leave";
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** A message as the broker delivered it. */
 export interface Delivery {
   queue: string;
   /** The exchange that routed the message to the queue; "" when the message was dead-lettered there directly. */
   exchange: string;
+  /** Empty after {@link dropBody}. */
   body: Buffer;
   properties: MessageProperties;
   redelivered: boolean;
@@ -28,6 +32,8 @@ export interface Delivery {
   brokerVersion: string;
   /** Aborts when the channel is lost. The broker then delivers the message again, and this delivery is not settled. */
   signal: AbortSignal;
+  /** Lets go of the body, so that it takes no memory until the message is settled. */
+  dropBody: () => void;
 }
 
 /**
@@ -52,6 +58,8 @@ export interface ConsumerOptions extends SessionOptions {
   prepare?: (channel: ConfirmChannel) => Promise<readonly string[]>;
   /** Most messages in flight over all queues. Each queue gets an equal share, at least one. */
   budget: number;
+  /** Bytes of bodies in flight at which no more messages are consumed; also bounds each queue's share. */
+  budgetBytes: number;
   /** Handles one message. If it throws, the error is logged and the message rejected. */
   handle: (delivery: Delivery) => Promise<Settlement>;
   /** Decides when the consumer consumes. */
@@ -66,6 +74,10 @@ interface Live {
   channel: ConfirmChannel;
   queues: readonly string[];
   tags: string[];
+  /** Messages that each consumer may have unsettled. */
+  prefetch: number;
+  /** Whether it does not consume because the budget of bytes is used up. */
+  isFull: boolean;
   signal: AbortSignal;
 }
 
@@ -74,12 +86,15 @@ export class Consumer extends Session<ConsumerOptions> {
   readonly name = "consumer";
   #live: Live | undefined;
   #changing: Promise<void> = Promise.resolve();
+  readonly #bytes: ByteBudget;
   #inFlight = 0;
+  #adjusting = false;
   #stopping = false;
   #isLockedOut = false;
 
   constructor(options: ConsumerOptions) {
     super(options);
+    this.#bytes = new ByteBudget(options.budgetBytes);
     options.flow.subscribe({
       onPause: () => void this.#pause(),
       onResume: () => void this.#change((live) => this.#consume(live)),
@@ -111,15 +126,13 @@ export class Consumer extends Session<ConsumerOptions> {
     return this.#change((live) => this.#cancel(live));
   }
 
-  /** Shares the budget out, because `basic.qos` with `global` means "per consumer" to a quorum queue. */
   protected async build(channel: ConfirmChannel): Promise<void> {
-    const { budget, prepare } = this.options;
+    const { prepare } = this.options;
     await this.#takeLock(channel);
     const queues = [...this.options.queues, ...((await prepare?.(channel)) ?? [])];
-    await channel.prefetch(Math.max(1, Math.floor(budget / queues.length)));
     const lost = new AbortController();
     channel.once("close", () => lost.abort());
-    this.#live = { channel, queues, tags: [], signal: lost.signal };
+    this.#live = { channel, queues, tags: [], prefetch: 0, isFull: false, signal: lost.signal };
     await this.#change((live) => this.#consume(live));
     lost.signal.throwIfAborted();
   }
@@ -158,14 +171,50 @@ export class Consumer extends Session<ConsumerOptions> {
     for (const tag of tags.splice(0)) await channel.cancel(tag);
   }
 
-  /** Consumes up to the whole budget, whatever is still in flight from before a pause. */
+  /**
+   * Consumes up to the whole budget, whatever is still in flight from before a pause, as far as its bytes leave room.
+   * The budget is shared out, because `basic.qos` with `global` means "per consumer" to a quorum queue.
+   */
   async #consume(live: Live): Promise<void> {
     if (!this.#wanted || live.tags.length > 0) return;
-    for (const queue of live.queues) {
+    live.isFull = this.#bytes.isFull;
+    if (live.isFull) return;
+    const { channel, queues } = live;
+    live.prefetch = this.#bytes.fits(queues.length, this.#shareOf(live));
+    await channel.prefetch(live.prefetch);
+    for (const queue of queues) {
       const take = (message: ConsumeMessage | null) => this.#take(live, queue, message);
-      const { consumerTag } = await live.channel.consume(queue, take);
+      const { consumerTag } = await channel.consume(queue, take);
       live.tags.push(consumerTag);
     }
+  }
+
+  #shareOf({ queues }: Live): number {
+    return Math.max(1, Math.floor(this.options.budget / queues.length));
+  }
+
+  /** Consumes with another prefetch, or not at all, when the bytes in flight or the sizes of messages call for it. */
+  #adjust(): void {
+    const live = this.#live;
+    if (!live || this.#adjusting || !this.#wanted || !this.#isOff(live)) return;
+    this.#adjusting = true;
+    void this.#change(async () => {
+      await this.#cancel(live);
+      await this.#consume(live);
+    }).finally(() => (this.#adjusting = false));
+  }
+
+  /** Whether the prefetch is far from the one that fits. It rises only while half of the bytes are free. */
+  #isOff(live: Live): boolean {
+    const bytes = this.#bytes;
+    if (live.isFull) return bytes.isHalfFree;
+    const { length } = live.queues;
+    if (live.tags.length < length) return false;
+    const share = this.#shareOf(live);
+    const fits = bytes.fits(length, share);
+    if (bytes.isFull || live.prefetch > 2 * bytes.fitsAtMost(length, share)) return true;
+    const isRise = fits > live.prefetch && (fits >= 2 * live.prefetch || fits === share);
+    return isRise && bytes.isHalfFree;
   }
 
   /** The broker sends null when it cancels a consumer: its queue was deleted, or a message was held for too long. */
@@ -174,32 +223,67 @@ export class Consumer extends Session<ConsumerOptions> {
     else void this.release(live.channel);
   }
 
-  async #handle({ channel, signal }: Live, queue: string, message: ConsumeMessage): Promise<void> {
-    const { handle, metrics, log } = this.options;
-    this.#inFlight += 1;
-    metrics.deliveriesInFlight.set(this.#inFlight);
+  async #handle(live: Live, queue: string, message: ConsumeMessage): Promise<void> {
+    const { metrics } = this.options;
+    const { channel, signal } = live;
+    const { deliveryTag } = message.fields;
+    this.#count(1);
+    const delivery = this.#toDelivery(live, queue, message);
+    const settlement = await this.#settlementOf(delivery);
+    delivery.dropBody();
+    const settled = signal.aborted ? "lost" : settle(channel, deliveryTag, settlement);
+    this.#count(-1);
+    metrics.deliveries.inc({ queue, settled });
+  }
+
+  #count(change: number): void {
+    this.#inFlight += change;
+    this.options.metrics.deliveriesInFlight.set(this.#inFlight);
+  }
+
+  async #settlementOf(delivery: Delivery): Promise<Settlement> {
+    const { handle, log } = this.options;
+    const { queue, signal } = delivery;
+    try {
+      return await handle(delivery);
+    } catch (error) {
+      if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
+      return "reject";
+    }
+  }
+
+  /** The delivery is all that holds the body. */
+  #toDelivery({ channel, signal }: Live, queue: string, message: ConsumeMessage): Delivery {
     const { content: body, properties, fields } = message;
     const { exchange, redelivered } = fields;
     const brokerVersion = channel.connection.serverProperties.version;
-    const delivery = { queue, exchange, body, properties, redelivered, brokerVersion, signal };
-    const handled = Promise.resolve(delivery).then(handle);
-    const settlement = await handled.catch((error: unknown): Settlement => {
-      if (!signal.aborted) log.error("delivery not handled", { queue, ...describe(error) });
-      return "reject";
-    });
-    const settled = signal.aborted ? "lost" : settle(channel, message, settlement);
-    this.#inFlight -= 1;
-    metrics.deliveries.inc({ queue, settled });
-    metrics.deliveriesInFlight.set(this.#inFlight);
+    const delivery: Delivery = {
+      ...{ queue, exchange, body, properties, redelivered, brokerVersion, signal },
+      dropBody: () => {
+        const { length } = delivery.body;
+        delivery.body = NO_BYTES;
+        this.#bytes.free(length);
+        this.#showBytes();
+      },
+    };
+    this.#bytes.take(body.length);
+    this.#showBytes();
+    return delivery;
+  }
+
+  #showBytes(): void {
+    this.options.metrics.deliveryBytesInFlight.set(this.#bytes.inFlight);
+    this.#adjust();
   }
 }
 
-/** Settles a message on its own channel, which throws when it has closed. */
+/** Settles a message on its own channel, which throws when it has closed. amqplib reads only the tag of a message. */
 function settle(
   channel: ConfirmChannel,
-  message: ConsumeMessage,
+  deliveryTag: number,
   settlement: Settlement,
 ): Settlement | "lost" {
+  const message = { fields: { deliveryTag } } as ConsumeMessage;
   try {
     if (settlement === "ack") channel.ack(message);
     else if (settlement === "reject") channel.reject(message, false);

@@ -10,6 +10,7 @@ const HELP = {
   wellsent_amqp_publish_duration_seconds: "Time from publishing a message to the broker's confirm",
   wellsent_amqp_deliveries_total: "Deliveries by how they were settled: ack, reject, leave or lost",
   wellsent_amqp_deliveries_in_flight: "Deliveries received and not yet settled",
+  wellsent_amqp_delivery_bytes_in_flight: "Bytes of message bodies held by deliveries in flight",
 };
 const PUBLISH_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
@@ -28,5 +29,6 @@ export function createAmqpMetrics(registry: Registry) {
     publishSeconds: histogram("wellsent_amqp_publish_duration_seconds", PUBLISH_BUCKETS),
     deliveries: counter("wellsent_amqp_deliveries_total", "queue", "settled"),
     deliveriesInFlight: gauge("wellsent_amqp_deliveries_in_flight"),
+    deliveryBytesInFlight: gauge("wellsent_amqp_delivery_bytes_in_flight"),
   };
 }

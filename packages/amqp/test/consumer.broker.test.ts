@@ -43,6 +43,7 @@ async function fill(queue: string, messages: number, from = 0): Promise<void> {
 
 interface Held {
   delivery: Delivery;
+  number: number;
   settle: (settlement: Settlement) => void;
 }
 
@@ -50,7 +51,9 @@ interface Held {
 function holdAll() {
   const held: Held[] = [];
   const handle = (delivery: Delivery) =>
-    new Promise<Settlement>((settle) => held.push({ delivery, settle }));
+    new Promise<Settlement>((settle) =>
+      held.push({ delivery, number: numberOf(delivery), settle }),
+    );
   return { held, handle };
 }
 
@@ -253,7 +256,7 @@ describe("Consumer under flow control", () => {
     await waitFor("another", () => held.length === 4);
     for (const { settle } of held) settle("ack");
     await waitFor("the rest", () => held.length === 5);
-    expect(held.map(({ delivery }) => numberOf(delivery))).toEqual([0, 1, 2, 3, 4]);
+    expect(held.map(({ number }) => number)).toEqual([0, 1, 2, 3, 4]);
     held[4]?.settle("ack");
   });
 
@@ -314,6 +317,61 @@ describe("Consumer when a release is asked for", () => {
     await depthIs(one, 1);
     expect(held).toHaveLength(1);
     held[0]?.settle("ack");
+  });
+});
+
+describe("Consumer with a budget of bytes", () => {
+  const fillLarge = async (messages: number, bytes: number) => {
+    await fill(one, 0);
+    for (let message = 0; message < messages; message += 1)
+      broker.channel.sendToQueue(one, Buffer.alloc(bytes), { persistent: true });
+    await broker.channel.waitForConfirms();
+  };
+
+  const bytesInFlight = () => rig.metric("wellsent_amqp_delivery_bytes_in_flight");
+
+  it("holds few large messages, and consumes on as they are settled", async () => {
+    await fillLarge(12, 100_000);
+    const { held, handle } = holdAll();
+    await rig.consume(url, { queues: [one], handle, budget: 100, budgetBytes: 300_000 });
+
+    for (let next = 0; next < 12; next += 1) {
+      await waitFor("the next", () => held.length > next);
+      expect(await bytesInFlight()).toBeLessThanOrEqual(300_000);
+      held[next]?.settle("ack");
+    }
+
+    await waitFor("no bytes", async () => (await bytesInFlight()) === 0);
+  });
+
+  it("does not count a body that its handler has let go of", async () => {
+    await fillLarge(1, 100_000);
+    const { held, handle } = holdAll();
+    await rig.consume(url, { queues: [one], handle });
+    await waitFor("the message", () => held.length === 1);
+    expect(await bytesInFlight()).toBe(100_000);
+
+    held[0]?.delivery.dropBody();
+    expect([await bytesInFlight(), held[0]?.delivery.body.length]).toEqual([0, 0]);
+
+    held[0]?.settle("ack");
+    await depthIs(one, 0);
+    expect(await bytesInFlight()).toBe(0);
+  });
+
+  it("holds as many small messages as its budget of messages", async () => {
+    await fill(one, 150);
+    const { held, handle } = holdAll();
+    await rig.consume(url, { queues: [one], handle, budget: 50, budgetBytes: 4_194_304 });
+
+    for (let next = 0; next < 60; next += 1) {
+      await waitFor("the next", () => held.length > next);
+      held[next]?.settle("ack");
+    }
+
+    await waitFor("fifty at once", () => held.length >= 110);
+    expect(await rig.metric("wellsent_amqp_deliveries_in_flight")).toBeGreaterThanOrEqual(50);
+    for (const { settle } of held) settle("ack");
   });
 });
 

@@ -77,6 +77,7 @@ export class Rig {
       connection,
       topology: queues(...options.queues),
       budget: 10,
+      budgetBytes: 2 ** 25,
       flow: new FlowControl(),
       ...this.common,
       ...options,

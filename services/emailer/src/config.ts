@@ -23,6 +23,9 @@ export const variables = z.object({
       shownDefault: "the host's name if it is qualified, else its address",
     }),
   GUARD_WAIT_MS: milliseconds(30_000, "How long the record is asked; then it is sent and flagged"),
+  IN_FLIGHT_BYTES: integer(1, 2 ** 40)
+    .default(16_777_216)
+    .describe("Bytes of bodies in flight at which no more deliveries are taken"),
   MAIL_ENVELOPE_FROM: z
     .string()
     .transform((text, context) => {
@@ -88,6 +91,7 @@ export function loadConfig(env: Env) {
   return {
     ...commonConfig(v, env),
     prefetch: Math.min(v.PREFETCH, ...relays.map(mailsHeldAtMost)),
+    inFlightBytes: v.IN_FLIGHT_BYTES,
     guardWaitMs: v.GUARD_WAIT_MS,
     ladder: { seconds: v.RETRY_LADDER, maxAttempts: v.MAX_ATTEMPTS, onAmbiguous: v.ON_AMBIGUOUS },
     mail: { from: v.MAIL_FROM, envelopeFrom: v.MAIL_ENVELOPE_FROM ?? v.MAIL_FROM.address },

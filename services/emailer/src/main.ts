@@ -58,6 +58,7 @@ runMain((host) => {
       return takeLadder(channel, seconds);
     },
     budget: config.prefetch,
+    budgetBytes: config.inFlightBytes,
     handle,
     flow,
   });

@@ -23,6 +23,7 @@ function delivery(
     properties: { messageId, type, headers: {} } as unknown as Delivery["properties"],
     redelivered,
     brokerVersion: "4.3.6",
+    dropBody: () => undefined,
     signal: new AbortController().signal,
   };
 }

@@ -26,6 +26,9 @@ export const variables = z
       .enum(["plain", "omitted"])
       .default("plain")
       .describe("`omitted`: no subject stands there either; of replies only codes"),
+    IN_FLIGHT_BYTES: integer(1, 2 ** 40)
+      .default(8_388_608)
+      .describe("Bytes of bodies in flight at which no more messages are taken"),
     INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
     INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
     INTERNAL_TOKEN: secret("What they must bring; without one the port stays closed"),
@@ -51,6 +54,7 @@ export function loadConfig(env: Env) {
   return {
     ...commonConfig(v, env),
     prefetch: v.PREFETCH,
+    inFlightBytes: v.IN_FLIGHT_BYTES,
     internal: { host: v.INTERNAL_HOST, port: v.INTERNAL_PORT, token },
     audit: {
       directory: v.AUDIT_DIR,

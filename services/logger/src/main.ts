@@ -52,7 +52,12 @@ runMain((host) => {
   const record = (line: AuditLine) => events.once(line.eventId, () => write(redaction.line(line)));
   const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
   const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle, flow };
-  const consumer = new Consumer({ ...consumes, budget: config.prefetch, lock: ONLY_LOGGER });
+  const consumer = new Consumer({
+    ...consumes,
+    budget: config.prefetch,
+    budgetBytes: config.inFlightBytes,
+    lock: ONLY_LOGGER,
+  });
 
   // Of passes alone: what a pass takes and what it publishes share a channel, and so an end.
   const passing = new Publisher(publishes);

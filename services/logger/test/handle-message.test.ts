@@ -29,6 +29,7 @@ function delivery(
     properties: properties as Delivery["properties"],
     redelivered: false,
     brokerVersion: "4.3.6",
+    dropBody: () => undefined,
     signal,
   };
 }

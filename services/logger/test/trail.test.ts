@@ -67,6 +67,7 @@ function outcome(event: string, signal = new AbortController().signal): Delivery
     properties: { messageId: event, type: "outcome.v1" } as Delivery["properties"],
     redelivered: false,
     brokerVersion: "4.3.6",
+    dropBody: () => undefined,
     signal,
   };
 }

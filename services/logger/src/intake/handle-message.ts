@@ -66,6 +66,8 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
     case "email": {
       const maybeDuplicate = delivery.properties.headers?.[MAYBE_DUPLICATE] === true;
       const lines = acceptedLines(message.id, message.email, maybeDuplicate);
+      // The record holds no body, so none is kept while the lines wait for the disk.
+      delivery.dropBody();
       for (const line of lines) options.twins.accepted(line.delivery, maybeDuplicate);
       await record(lines);
       return "ack";
