@@ -7,4 +7,5 @@ export { HTTP_PROBLEMS } from "./problems.ts";
 export { noteKeyName } from "./request-log.ts";
 export { createHttpApp, requireJsonAccepted, type Operation } from "./routes.ts";
 export { HttpServer } from "./server.ts";
+export { isLoopback, refuseWebPages } from "./web-pages.ts";
 export type { RequestHandler } from "express";

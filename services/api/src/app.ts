@@ -3,6 +3,7 @@ import {
   noteKeyName,
   parseJsonBody,
   readBody,
+  refuseWebPages,
   requireJson,
   requireJsonAccepted,
   withOpenapi,
@@ -23,13 +24,15 @@ const JSON_REST_BYTES = 65_536;
 export interface AppOptions extends SendOptions {
   /** Returns the name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
   authenticate: (authorization: string | undefined) => string;
+  /** Where the API listens, if it asks for no key: web pages are refused then. */
+  anonymousOn?: "loopback" | "network" | undefined;
   metrics: ApiMetrics;
   log: Log;
 }
 
 /** Creates the HTTP API. */
 export function createApp(options: AppOptions) {
-  const { authenticate, bodyMaxBytes, metrics, log } = options;
+  const { authenticate, anonymousOn, bodyMaxBytes, metrics, log } = options;
   const limitBytes = JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES;
   const routes = withOpenapi(describeApi(bodyMaxBytes), [
     {
@@ -50,6 +53,7 @@ export function createApp(options: AppOptions) {
   ]);
   return createHttpApp({
     routes,
+    before: anonymousOn ? [refuseWebPages(anonymousOn === "loopback")] : [],
     explain: publishProblem,
     onProblem: (route, code) => {
       if (route === "/send") metrics.refused.inc({ code });

@@ -1,6 +1,7 @@
 import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/runtime";
 import { count, integer, milliseconds, port } from "@wellsent/runtime";
 import { BODY_BYTES_MAX } from "@wellsent/contract";
+import { isLoopback } from "@wellsent/http";
 import * as z from "zod";
 
 /** The environment variables of the API. */
@@ -43,6 +44,12 @@ export function loadConfig(env: Env) {
     publish: { windowSize: v.PUBLISH_WINDOW, timeoutMs: v.PUBLISH_TIMEOUT_MS },
     patienceMs: v.SEND_PATIENCE_MS,
     apiKeysFile: v.API_KEYS_FILE,
+    anonymousOn: v.API_KEYS_FILE === undefined ? networkOf(v.HTTP_HOST) : undefined,
     limits: { bodyMaxBytes: v.BODY_MAX_BYTES, emailerQueueMax: v.EMAILER_QUEUE_MAX },
   } as const;
+}
+
+function networkOf(host: string): "loopback" | "network" {
+  const name = host.includes(":") ? `[${host}]` : host;
+  return isLoopback(`http://${name}`) ? "loopback" : "network";
 }

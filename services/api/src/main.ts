@@ -2,7 +2,7 @@ import { amqpParts, AmqpConnection, Publisher } from "@wellsent/amqp";
 import { HttpServer } from "@wellsent/http";
 import { createService, runMain } from "@wellsent/runtime";
 import { topology } from "@wellsent/contract";
-import { createApiKeys } from "./api-keys.ts";
+import { ApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
 import { Backlog } from "./send/queue-monitor.ts";
 import { loadConfig } from "./config.ts";
@@ -21,13 +21,14 @@ runMain((host) => {
   const backlog = new Backlog({ ...amqp, ...config.limits, connection: control, metrics });
   const publisher = new Publisher({ ...amqp, ...config.publish, connection: publishing });
 
-  const keys = createApiKeys(config.apiKeysFile, log);
+  const keys = new ApiKeys({ file: config.apiKeysFile, metrics, log });
   const app = createApp({
     publish: (publication) => publisher.publishWithin(publication, config.patienceMs),
     refusal: () => publisher.refusal() ?? backlog.refusal(),
     authenticate: keys.authenticate,
     ...config.limits,
     patienceMs: config.patienceMs,
+    anonymousOn: config.anonymousOn,
     metrics,
     log,
   });
@@ -38,7 +39,14 @@ runMain((host) => {
     metrics,
     log,
   });
-  const checks = [control.check, publishing.check, backlog.check, publisher.check, http.check];
+  const checks = [
+    control.check,
+    publishing.check,
+    backlog.check,
+    publisher.check,
+    keys.check,
+    http.check,
+  ];
 
   // Started left to right, stopped right to left: the last requests are answered before the publisher goes.
   return program(checks, [keys, control, publishing, backlog, publisher, http]);

@@ -5,6 +5,9 @@ import type { Registry } from "prom-client";
 const HELP = {
   wellsent_emails_accepted_total: "Emails answered with 202: stored by the broker",
   wellsent_sends_refused_total: "Sends answered with a problem, by its code",
+  wellsent_api_keys: "API keys that are valid at this moment; 0 too where none is required",
+  wellsent_api_key_faults:
+    "Lines of API_KEYS_FILE that are no key; 1 where the file cannot be read",
   wellsent_emailer_queue_depth: "Messages ready in the queue emailer, as read last",
 };
 
@@ -18,6 +21,8 @@ export function createApiMetrics(registry: Registry) {
     ...createHttpMetrics(registry),
     accepted: counter("wellsent_emails_accepted_total"),
     refused: counter("wellsent_sends_refused_total", "code"),
+    apiKeys: gauge("wellsent_api_keys"),
+    apiKeyFaults: gauge("wellsent_api_key_faults"),
     queueDepth: gauge("wellsent_emailer_queue_depth"),
   };
 }

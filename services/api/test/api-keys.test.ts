@@ -6,22 +6,26 @@ import { Problem } from "@wellsent/http";
 import { ConfigError } from "@wellsent/runtime";
 import { createFakeLog, waitFor } from "@wellsent/testing";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { createApiKeys } from "../src/api-keys.ts";
+import { Registry } from "prom-client";
+import { ApiKeys } from "../src/api-keys.ts";
+import { createApiMetrics } from "../src/metrics.ts";
 
 const line = (key: string, name: string) =>
   `${createHash("sha256").update(key).digest("hex")}  ${name}\n`;
 
-describe("createApiKeys", () => {
+describe("ApiKeys", () => {
   let directory = "";
   let file = "";
   const log = createFakeLog();
   const { lines } = log;
-  let keys: ReturnType<typeof createApiKeys> | undefined;
+  let keys: ApiKeys | undefined;
+  let registry = new Registry();
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "api-keys-"));
     file = join(directory, "keys");
     lines.length = 0;
+    registry = new Registry();
   });
 
   afterEach(() => {
@@ -29,11 +33,22 @@ describe("createApiKeys", () => {
     rmSync(directory, { recursive: true });
   });
 
-  const open = (text: string) => {
+  const create = (path: string | undefined, keepMs = 60_000) =>
+    new ApiKeys({
+      file: path,
+      metrics: createApiMetrics(registry),
+      log,
+      times: { lookMs: 20, keepMs },
+    });
+  const open = (text: string, keepMs?: number) => {
     writeFileSync(file, text);
-    keys = createApiKeys(file, log, 20);
+    keys = create(file, keepMs);
     keys.start();
     return keys;
+  };
+  const metric = async (name: string) => {
+    const text = await registry.metrics();
+    return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
   };
   const takes = (key: string) => {
     try {
@@ -74,29 +89,31 @@ describe("createApiKeys", () => {
   });
 
   it("lets everyone send without a file, and says so", () => {
-    const anonymous = createApiKeys(undefined, log);
+    const anonymous = create(undefined);
 
     anonymous.start();
     anonymous.stop();
 
     expect(anonymous.authenticate(undefined)).toBe("anonymous");
-    expect(lines.map(({ message }) => message)).toEqual(["everyone may send: API_ANONYMOUS=true"]);
+    expect(lines.map(({ message }) => message)).toEqual([
+      "authentication disabled (API_ANONYMOUS=true)",
+    ]);
   });
 
   it.each([
     ["a line without name", `${line("one", "shop")}${"a".repeat(64)}\n`, "line 2"],
     ["a short hash", "abc  shop\n", "line 1"],
     ["a name with a blank", line("one", "my shop"), "line 1"],
-    ["no key", "# none yet\n", "has no key"],
   ])("refuses at start a file with %s", (_what, text, reason) => {
     writeFileSync(file, text);
 
-    expect(() => createApiKeys(file, log)).toThrow(ConfigError);
-    expect(() => createApiKeys(file, log)).toThrow(reason);
+    expect(() => create(file)).toThrow(ConfigError);
+    registry = new Registry();
+    expect(() => create(file)).toThrow(reason);
   });
 
   it("refuses at start a file that is not there", () => {
-    expect(() => createApiKeys(file, log)).toThrow("names a file that cannot be read");
+    expect(() => create(file)).toThrow("names a file that cannot be read");
   });
 
   it("reads the file again when it changes", async () => {
@@ -112,7 +129,7 @@ describe("createApiKeys", () => {
     writeFileSync(join(directory, "a"), line("one", "shop"));
     writeFileSync(join(directory, "b"), line("two", "shop"));
     symlinkSync("a", file);
-    keys = createApiKeys(file, log, 20);
+    keys = create(file);
     keys.start();
 
     symlinkSync("b", join(directory, "new"));
@@ -122,32 +139,76 @@ describe("createApiKeys", () => {
     expect(takes("one")).toBe(false);
   });
 
+  it.each(["", "# none yet\n", `# ${line("one", "shop")}`])(
+    "lets nobody send when the file has no key, and says so: %j",
+    async (text) => {
+      const { check } = open(line("one", "shop"));
+
+      writeFileSync(file, text);
+
+      await waitFor("the key is revoked", () => !takes("one"));
+      expect(check()).toEqual({ reason: "no API key: nobody may send", blocks: false });
+      expect(await metric("wellsent_api_keys")).toBe(0);
+      expect(await metric("wellsent_api_key_faults")).toBe(0);
+    },
+  );
+
+  it("starts with a file that has no key", () => {
+    const { check } = open("# none yet\n");
+
+    expect(takes("one")).toBe(false);
+    expect(check()).toMatchObject({ blocks: false });
+  });
+
   it.each([
-    [
-      "malformed",
-      () => {
-        writeFileSync(file, "nonsense");
-      },
-    ],
-    [
-      "empty",
-      () => {
-        writeFileSync(file, "");
-      },
-    ],
-    [
-      "gone",
-      () => {
-        rmSync(file);
-      },
-    ],
-  ])("keeps the old keys and says so when the file is %s", async (_what, spoil) => {
-    open(line("one", "shop"));
+    ["the hash has a typo", line("one", "shop").slice(1)],
+    ["the name has a blank", line("one", "the shop")],
+    ["the name is missing", `${line("one", "").trim()}\n`],
+    ["the separator is a tab", line("one", "shop").replace("  ", "\t")],
+  ])("keeps a key whose line is spoilt, and says so loudly: %s", async (_what, spoilt) => {
+    const { check } = open(line("one", "shop") + line("two", "blog"));
 
-    spoil();
+    writeFileSync(file, spoilt + line("two", "blog"));
 
-    await waitFor("an error is logged", () => lines.some(({ level }) => level === "error"));
-    expect(takes("one")).toBe(true);
+    await waitFor("a fault", () => check());
+    expect(check()?.reason).toMatch(/^API_KEYS_FILE: line 1: .*; 1 earlier keys stay for an hour$/);
+    expect(lines.some(({ level }) => level === "error")).toBe(true);
+    expect([takes("one"), takes("two")]).toEqual([true, true]);
+    expect(await metric("wellsent_api_keys")).toBe(2);
+    expect(await metric("wellsent_api_key_faults")).toBe(1);
+  });
+
+  it("revokes a key at once although another line is spoilt", async () => {
+    const { check } = open(line("one", "shop") + line("two", "blog") + line("three", "cron"));
+
+    writeFileSync(file, `nonsense\n${line("two", "blog")}${line("three", "cron").slice(2)}`);
+
+    await waitFor("a fault", () => check());
+    expect([takes("one"), takes("two"), takes("three")]).toEqual([false, true, true]);
+  });
+
+  it("does not keep a key for longer than an hour, however often the file is spoilt again", async () => {
+    open(line("one", "shop"), 150);
+
+    const spoil = setInterval(() => writeFileSync(file, `spoilt shop ${Math.random()}\n`), 30);
+
+    await waitFor("the key is dropped", () => !takes("one"));
+    clearInterval(spoil);
+    expect(log.messages).toContain("API keys dropped: their file was not corrected");
+  });
+
+  it("keeps the keys for a while when the file is gone, and says so", async () => {
+    const { check } = open(line("one", "shop"), 300);
+
+    rmSync(file);
+
+    await waitFor("a fault", () => check());
+    expect(check()).toMatchObject({
+      reason: expect.stringContaining("names a file that cannot be read") as unknown,
+      blocks: false,
+    });
+    expect(await metric("wellsent_api_key_faults")).toBe(1);
+    await waitFor("the key is dropped", () => !takes("one"));
   });
 
   it("reads a file that comes back", async () => {
