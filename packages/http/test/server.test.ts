@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { request as httpRequest, Agent, type ServerOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
@@ -16,7 +18,7 @@ let server: HttpServer | undefined;
 afterEach(() => server?.stop(AbortSignal.abort()));
 
 /** Starts the test application behind a server; each send takes as long as its subject says, in milliseconds. */
-async function start(limits: ServerOptions = {}, leaveMs = 0) {
+async function start(limits: ServerOptions = {}, leaveMs = 0, lingerMaxMs = 0) {
   const log = createFakeLog();
   const { app, accepted, metrics, registry } = createTestApp();
   server = new HttpServer({
@@ -25,7 +27,7 @@ async function start(limits: ServerOptions = {}, leaveMs = 0) {
     port: 0,
     handle: app,
     leaveMs,
-    lingerMaxMs: 0,
+    lingerMaxMs,
     metrics,
     log,
     limits,
@@ -320,6 +322,24 @@ describe("HttpServer#stop", () => {
     expect(statusesIn(slow.received())).toEqual([]);
   });
 
+  it("leaves it to clients to close idle connections, and answers what they send until then", async () => {
+    const { server, port } = await start({ keepAliveTimeout: 600_000 }, 0, Infinity);
+    const client = connectRaw(port);
+    client.socket.write(taking(0));
+    await waitFor("an answer", () => statusesIn(client.received()).length === 1);
+
+    const stopped = server.stop(FOREVER);
+    await waitFor("a closed port", () => isRefused(port));
+    // A client on a busy machine, which is late by more than a second.
+    await sleep(1_500);
+    client.socket.write(taking(0));
+    await stopped;
+    await client.closed;
+
+    expect(statusesIn(client.received())).toEqual([202, 202]);
+    expect(client.received().match(/Connection: close/g)).toHaveLength(1);
+  });
+
   it("cuts off what is not finished at the deadline", async () => {
     const { server, port, accepted } = await start();
     const client = connectRaw(port);
@@ -376,6 +396,17 @@ describe("HttpServer#stop", () => {
     expect(server.check()).toEqual({ reason: "stopping", blocks: true });
   });
 });
+
+/** Whether nothing listens on a port. */
+async function isRefused(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  const refused = await once(socket, "connect").then(
+    () => false,
+    () => true,
+  );
+  socket.destroy();
+  return refused;
+}
 
 /** Sends an email; resolves to the status, or the code of what went wrong. */
 function post(port: number, agent: Agent): Promise<number | string> {
