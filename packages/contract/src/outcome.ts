@@ -17,10 +17,11 @@ export const OUTCOME_KINDS = [
 /** Characters of a reply that are kept: an SMTP reply line has at most 512 octets (RFC 5321 §4.5.3.1.5), a reply may have several. */
 export const REPLY_MAX = 4_000;
 
-/** Why a delivery failed or was parked: stable codes. The schema takes any, for the sake of newer emailers. */
+/** Why a delivery failed or was parked, or was kept: stable codes. The schema takes any, for newer emailers. */
 export const REASONS = [
   "REFUSED",
   "SENDER_REFUSED",
+  "RELAY_REFUSES_ALL",
   "ATTEMPTS_EXHAUSTED",
   "AMBIGUOUS",
   "EXPIRED",
@@ -44,7 +45,11 @@ export const outcomeSchema = z.object({
   attempt: z.int().min(1).optional().describe("1 for the first; absent of what is deleted"),
   relay: z.string().max(300).optional().describe("Host and port of the relay that answered"),
   reply: z.string().max(REPLY_MAX).optional().describe("The relay's answer, or our reason"),
-  reason: z.string().max(100).optional().describe("Stable code of why it failed or was parked"),
+  reason: z
+    .string()
+    .max(100)
+    .optional()
+    .describe("Stable code of why it failed, was parked or was kept"),
   possibleDuplicate: z.boolean().describe("The relay may have taken this delivery before"),
 });
 

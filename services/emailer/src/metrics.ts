@@ -13,6 +13,7 @@ const HELP = {
   wellsent_email_accept_to_sent_seconds: "Time from accepting an email to the relay taking it",
   wellsent_relay_circuit_open: "1 while the relay is in trouble and nothing is sent to it",
   wellsent_relay_auth_refused: "1 while the relay refuses our user or password",
+  wellsent_relay_refusing_all: "1 while the relay refuses nearly all mail for good",
 };
 const SEND_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 /** Up to a day: a delivery may have waited on the ladder. */
@@ -36,5 +37,6 @@ export function createEmailerMetrics(registry: Registry, paused: () => boolean =
     acceptToSentSeconds: histogram("wellsent_email_accept_to_sent_seconds", SENT_BUCKETS),
     circuitOpen: gauge("wellsent_relay_circuit_open", "relay"),
     authRefused: gauge("wellsent_relay_auth_refused", "relay"),
+    refusingAll: gauge("wellsent_relay_refusing_all", "relay"),
   };
 }

@@ -17,4 +17,18 @@ describe("conclude", () => {
       expect(conclude(refused, { number, isMarked }, limits).kind).toBe(kind);
     },
   );
+
+  it("records why a delivery was kept although the relay refused it for good", () => {
+    const limits = { maxAttempts: 2, onAmbiguous: "retry" } as const;
+    const kept = { ...refused, reason: "RELAY_REFUSES_ALL" } as const;
+
+    expect(conclude(kept, { number: 1, isMarked: false }, limits)).toEqual({
+      kind: "email.deferred",
+      reason: "RELAY_REFUSES_ALL",
+    });
+    expect(conclude(kept, { number: 2, isMarked: false }, limits)).toEqual({
+      kind: "email.parked",
+      reason: "ATTEMPTS_EXHAUSTED",
+    });
+  });
 });

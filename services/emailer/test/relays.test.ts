@@ -146,6 +146,31 @@ describe("Relays#send, with one relay", () => {
     expect(new Set((await sending).map(({ verdict }) => verdict))).toEqual(new Set(["sent"]));
   });
 
+  it("stops failing mail when the relay refuses nearly everybody for good, until it takes one", async () => {
+    let refuses = true;
+    const refused = refuseAt("RCPT", "550 5.1.1 User unknown", () => refuses);
+    const { relays, metric } = await start([refused]);
+    const sending = sendMany(relays, 30);
+    await until(() =>
+      reasons(relays).some((reason) => /refuses nearly all mail, .*550/.test(reason)),
+    );
+    expect(await metric("wellsent_relay_refusing_all")).toEqual([1]);
+
+    const results = await sending;
+
+    const failed = results.filter(({ verdict }) => verdict === "failed");
+    const kept = results.filter(
+      (result) => "reason" in result && result.reason === "RELAY_REFUSES_ALL",
+    );
+    expect([failed.length, kept.length]).toEqual([19, 11]);
+    expect(new Set(kept.map(({ verdict }) => verdict))).toEqual(new Set(["deferred"]));
+    refuses = false;
+    expect((await relays.send(mailTo("ada@example.com"), live)).verdict).toBe("sent");
+    expect(await metric("wellsent_relay_refusing_all")).toEqual([0]);
+    refuses = true;
+    expect((await relays.send(mailTo("bob@example.com"), live)).verdict).toBe("failed");
+  });
+
   it("finds a relay that is back under another address", async () => {
     const {
       relays,

@@ -25,7 +25,7 @@ export type Limits = Pick<Config["ladder"], "maxAttempts" | "onAmbiguous">;
 
 /** What becomes of an attempt after the relay's answer. */
 export function conclude(
-  { verdict }: Result,
+  { verdict, reason }: Result,
   { number, isMarked }: Pick<Attempt, "number" | "isMarked">,
   { maxAttempts, onAmbiguous }: Limits,
 ): Pick<Told, "kind" | "reason"> {
@@ -41,7 +41,8 @@ export function conclude(
       return { kind: "email.parked", reason: "SENDER_REFUSED" };
     case "ambiguous":
     case "deferred":
-      if (!isLast && !(isAmbiguous && onAmbiguous === "park")) return { kind: "email.deferred" };
+      if (!isLast && !(isAmbiguous && onAmbiguous === "park"))
+        return { kind: "email.deferred", ...(reason && { reason }) };
       return { kind: "email.parked", reason: isAmbiguous ? "AMBIGUOUS" : "ATTEMPTS_EXHAUSTED" };
   }
 }

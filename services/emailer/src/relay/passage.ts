@@ -1,3 +1,4 @@
+import type { Reason } from "@wellsent/contract";
 import type { Log } from "@wellsent/runtime";
 import type { Verdict } from "./classify.ts";
 import type { Mail } from "../mail/mime.ts";
@@ -29,6 +30,8 @@ export type Patience = typeof PATIENCE;
 export interface Result {
   verdict: "sent" | Exclude<Verdict, "relay" | "connection">;
   reply: string;
+  /** Why the verdict is another one than the reply says. */
+  reason?: Reason;
   /** The name of the relay that answered. */
   relay: string;
 }
@@ -81,6 +84,6 @@ export interface RelayContext {
   onChange: () => void;
   /** Called when its circuit has opened because mails wait there without an answer. */
   onSilent: () => void;
-  metrics: Pick<EmailerMetrics, "authRefused" | "circuitOpen" | "sendSeconds">;
+  metrics: Pick<EmailerMetrics, "authRefused" | "circuitOpen" | "refusingAll" | "sendSeconds">;
   log: Log;
 }

@@ -4,6 +4,7 @@ import { createCircuit, type Circuit } from "./states.ts";
 import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
 import type { Fault, Trouble } from "./classify.ts";
 import type { RelayConfig } from "../config.ts";
+import { RefusalWatch } from "./refusal-watch.ts";
 import { createMailTransport, type MailTransport } from "./smtp-transport.ts";
 import type { Hand, Passage, RelayContext, Result } from "./passage.ts";
 import { createUnderWay, type UnderWay } from "./in-flight.ts";
@@ -25,6 +26,7 @@ export class Relay {
   /** Connections that it may have beyond those of mails and probes under way. */
   #places: number;
   readonly #underWay: UnderWay;
+  readonly #refusals = new RefusalWatch();
   #taken = 0;
   /** Who broke a connection since a mail was taken: one, or two for several. */
   readonly #breakers = new Set<Passage>();
@@ -46,6 +48,7 @@ export class Relay {
     });
     context.metrics.circuitOpen.set({ relay: config.name }, 0);
     context.metrics.authRefused.set({ relay: config.name }, 0);
+    context.metrics.refusingAll.set({ relay: config.name }, 0);
   }
 
   /** Names its trouble; waiting for it is no unreadiness. */
@@ -84,6 +87,8 @@ export class Relay {
     if (sent === undefined) return undefined;
     if (!sent.taken) return this.#judge(sent.fault, passage, decides, before);
     this.#taken += 1;
+    this.#refusals.noteTaken();
+    this.#context.metrics.refusingAll.set({ relay: this.#config.name }, 0);
     this.#breakers.clear();
     if (decides) this.circuit.close();
     return this.#result("sent", sent.reply);
@@ -117,7 +122,9 @@ export class Relay {
   async #judge(fault: Fault, passage: Passage, decides: boolean, before: number) {
     const verdict = classify(fault);
     if (verdict !== "relay" && verdict !== "connection") {
-      if (decides) this.circuit.close();
+      if (isRefusedForGood(fault, verdict) && this.#refusals.noteRefused(passage.mail.envelope.to))
+        return this.#disbelieve(fault);
+      if (decides && !this.#refusals.isTripped) this.circuit.close();
       return this.#result(verdict, explain(fault));
     }
     if (isOfOneMail(fault)) return this.#judgeBreak(fault, passage, decides, before);
@@ -144,6 +151,17 @@ export class Relay {
     return passage.breaks < BREAKS_MAX ? undefined : this.#result("deferred", explain(fault));
   }
 
+  /** Keeps a mail that was refused for good by a relay that refuses nearly all mail, and leaves that relay alone. */
+  #disbelieve(fault: Fault): Result {
+    const { reason, ...trouble } = this.#noteTrouble(fault);
+    this.#openFor(fault, {
+      ...trouble,
+      reason: `refuses nearly all mail, the last with ${reason}`,
+    });
+    this.#context.metrics.refusingAll.set({ relay: this.#config.name }, 1);
+    return { ...this.#result("deferred", explain(fault)), reason: "RELAY_REFUSES_ALL" };
+  }
+
   #result(verdict: Result["verdict"], reply: string): Result {
     return { verdict, reply, relay: this.#config.name };
   }
@@ -168,7 +186,11 @@ export class Relay {
 
   /** Opens the circuit, or says why it stays open. Returns whether it was closed. */
   #open(fault: Fault): boolean {
-    if (!this.circuit.open(this.#noteTrouble(fault))) return false;
+    return this.#openFor(fault, this.#noteTrouble(fault));
+  }
+
+  #openFor(fault: Fault, trouble: Trouble): boolean {
+    if (!this.circuit.open(trouble)) return false;
     if (isStall(fault)) this.#underWay.takeBack();
     this.#transport.renew();
     return true;
@@ -183,4 +205,9 @@ export class Relay {
     else log.info("relay is well again", { relay });
     onChange();
   }
+}
+
+/** Whether the relay refused the mail, or its sender, for good; not so what could not be sent at all. */
+function isRefusedForGood({ response }: Fault, verdict: Result["verdict"]): boolean {
+  return response !== undefined && (verdict === "failed" || verdict === "sender-refused");
 }
