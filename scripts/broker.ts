@@ -74,7 +74,15 @@ export function container(dir: string, port: number): Program {
   const user = `--user=${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`; // May delete the data.
   const places = [`--volume=${data}:/var/lib/rabbitmq`, `--publish=${HOST}:${port}:5672`];
   const name = `wellsent-${port}`;
-  const run = ["docker", "run", "--rm", `--name=${name}`, "--hostname=wellsent", user, ...places];
-  const afterwards = `docker rm --force ${name}`;
-  return { argv: leashed([...run, IMAGE], "TERM"), log: join(dir, "rabbitmq.log"), afterwards };
+  const label = `wellsent.directory=${dir}`;
+  const named = [`--name=${name}`, `--label=${label}`, "--hostname=wellsent"];
+  const run = ["docker", "run", "--rm", ...named, user, ...places];
+  // A container of another start may have the same name.
+  const found = `docker ps --all --quiet --filter=name=^${name}$ --filter=label=${label}`;
+  return {
+    argv: leashed([...run, IMAGE], "TERM"),
+    log: join(dir, "rabbitmq.log"),
+    afterwards: `${found} | xargs -r docker rm --force`,
+    isRunning: () => spawnSync("sh", ["-c", found.replace("--all ", "")]).stdout.length > 0,
+  };
 }

@@ -2,12 +2,16 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 
-/** A program, the file that takes what it prints, and what is left to do, in the shell's words, when it has ended. */
+/** A program to start. */
 export interface Program {
   argv: string[];
   env?: NodeJS.ProcessEnv;
+  /** The file for its output. Default: the output of this process. */
   log?: string;
+  /** A shell command that runs when the program has ended. */
   afterwards?: string;
+  /** Returns whether it runs. Only for a program whose ports another process holds, as Docker does. */
+  isRunning?: () => boolean;
 }
 
 /** Has Linux end a program when the process that starts it is gone, however suddenly. */

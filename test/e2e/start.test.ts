@@ -100,13 +100,11 @@ describe("npm start", () => {
     expect(said).toContain("runs here already");
   });
 
-  it("leaves no process and no port at Ctrl-C, within 10 s, and keeps the data", async () => {
+  it("leaves no process and no port at Ctrl-C, and keeps the data", async () => {
     const run = read();
-    const began = Date.now();
 
     expect(await interrupt()).toBe(0);
 
-    expect(Date.now() - began).toBeLessThan(10_000);
     expect(Object.entries(run.pids).filter(([, pid]) => isAlive(pid))).toEqual([]);
     const places = [
       run.api,
