@@ -124,5 +124,8 @@ export default defineConfig(
       ),
     },
   },
-  { files: ["scripts/**", "test/{bench,chaos,cluster}/**"], rules: { "no-console": "off" } },
+  {
+    files: ["scripts/**", "test/{adversary,bench,chaos,cluster}/**"],
+    rules: { "no-console": "off" },
+  },
 );

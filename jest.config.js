@@ -37,7 +37,7 @@ export default {
       globalSetup: "<rootDir>/test/support/compose-images.ts",
       testMatch: ["<rootDir>/test/compose/**/*.test.ts"],
     },
-    { ...base, displayName: "chaos", testMatch: ["<rootDir>/test/chaos/**/*.test.ts"] },
+    { ...base, displayName: "chaos", testMatch: ["<rootDir>/test/{adversary,chaos}/**/*.test.ts"] },
     {
       ...base,
       displayName: "chart",

@@ -43,10 +43,18 @@ export class AmqpMeter {
   readonly #unconfirmed = new Map<number, Map<number, Unconfirmed>>();
   readonly #published = new Map<number, number>();
   readonly #onSent: (delivery: string) => void;
+  readonly #onPublished: (exchange: string) => void;
 
-  /** `onSent` is called with the delivery id when the broker confirms its outcome `sent`. */
-  constructor(onSent: (delivery: string) => void = () => undefined) {
+  /**
+   * `onSent` is called with the delivery id when the broker confirms its outcome `sent`, `onPublished` with the exchange of
+   * each message that the client publishes.
+   */
+  constructor(
+    onSent: (delivery: string) => void = () => undefined,
+    onPublished: (exchange: string) => void = () => undefined,
+  ) {
     this.#onSent = onSent;
+    this.#onPublished = onPublished;
     this.fromClient = scanner(PROTOCOL_HEADER_BYTES, (...method) => this.#onClient(...method));
     this.fromBroker = scanner(0, (...method) => this.#onBroker(...method));
   }
@@ -85,6 +93,7 @@ export class AmqpMeter {
     // After two bytes: the exchange and the routing key.
     const routingKey = nameAt(args, 3 + args.readUInt8(2));
     this.#unconfirmed.get(channel)?.set(number, { routingKey });
+    this.#onPublished(nameAt(args, 2));
   }
 
   /** n.b. pieces of bodies do not mix on a channel, so this is of the message published last. */

@@ -26,6 +26,8 @@ export class Link {
   /** When connections over it ended, in milliseconds since the epoch. */
   readonly ends: number[] = [];
   readonly confirmed: Confirmed[] = [];
+  /** Called with the exchange of each message that the service publishes, before the broker has it. */
+  onPublish: (exchange: string) => void = () => undefined;
   readonly #server: Server;
   readonly #targetPort: number;
   readonly #isAmqp: boolean;
@@ -88,7 +90,9 @@ export class Link {
 
   #join(client: Socket): void {
     const upstream = connect({ port: this.#targetPort, host: "127.0.0.1", noDelay: true });
-    const meter = this.#isAmqp ? new AmqpMeter(this.#note) : undefined;
+    const meter = this.#isAmqp
+      ? new AmqpMeter(this.#note, (exchange) => this.onPublish(exchange))
+      : undefined;
     const connection = { sockets: [client, upstream], meter };
     this.#connections.add(connection);
     const end = () => {
