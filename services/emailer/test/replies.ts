@@ -87,6 +87,8 @@ const OF_SENDER: readonly RealReply[] = [
     "sender-refused",
   ],
   ["RCPT", "550 <a@our.example>: Invalid DNS MX or A/AAAA resource record", "sender-refused"],
+  ["MAIL", "550 mail from not owned by user", "sender-refused"],
+  ["RCPT", "550 this server does not accept mail from our.example", "sender-refused"],
   // SPF, DKIM and DMARC.
   [
     "dot",
@@ -225,6 +227,11 @@ const OF_US: readonly RealReply[] = [
     "553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.1, because the ip is in Spamhaus's list",
     "relay",
   ],
+  ["RCPT", "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "relay"],
+  ["RCPT", "550 too many concurrent SMTP connections", "relay"],
+  ["RCPT", "550 5.7.1 we do not accept mail from dynamic IPs", "relay"],
+  ["RCPT", "550 authentification requise OFR_402", "relay"],
+  ["RCPT", "550 unresolvable relay host name", "relay"],
   // Load, as long as no recipient was named.
   ["MAIL", "450 4.7.1 Error: too much mail from 192.0.2.1", "relay"],
   ["MAIL", "451 4.7.500 Server busy. Please try again later from [192.0.2.1].", "relay"],
@@ -321,6 +328,7 @@ const FOR_GOOD: readonly RealReply[] = [
   ["RCPT", "550 No such user here", "failed"],
   ["RCPT", "550 Unrouteable address", "failed"],
   ["RCPT", "550 Unknown user", "failed"],
+  ["RCPT", "550 sorry, your envelope recipient has been denied", "failed"],
   ["RCPT", "550 Requested action not taken: mailbox unavailable", "failed"],
   ["RCPT", "552 Requested mail action aborted: exceeded storage allocation", "failed"],
   ["RCPT", "551 User not local; please try <b@elsewhere.example>", "failed"],
