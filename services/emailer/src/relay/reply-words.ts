@@ -69,7 +69,7 @@ export const SENDER = [
   ),
   near("(from|return-path|mail ?from).{0,20} (address|name|domain|header)", 40, "rejected|refused"),
   near("mail from", 60, "refused|rejected|not"),
-  word("not owned by|not accept mail from|sender is|emetteur|verification failed for"),
+  word("not owned by|sender is|emetteur|verification failed for"),
   word("address (is )?not verified|unverified (address|domain|identity)|domain of sender"),
   word("spf|dkim|dmarc|authentication (checks|information)|(sender|sending) domain|invalid dns mx"),
   /\bspoof/i,
@@ -116,7 +116,9 @@ export const ACCESS = [
 
 /** A policy that does not say against whom. */
 export const POLICY = [
-  word("polic(y|ies)|denied|blocked|banned|reputation|abuse|not (permitted|allowed|accepted)"),
+  word(
+    "polic(y|ies)|denied|blocked|banned|reputation|abuse|not (permitted|allowed|accepted|accept)",
+  ),
   /prohibit/i,
 ];
 
