@@ -91,10 +91,6 @@ export default defineConfig(
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
-    files: ["services/logger/src/operator-api/server.ts"],
-    rules: imports(forbid(...BROKER, ...MAIL, ...LOG)),
-  },
-  {
     files: ["services/logger/src/audit/sinks.ts"],
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL)),
   },

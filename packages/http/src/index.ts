@@ -5,7 +5,7 @@ export { jsonContent, schemaRef, textHeader, withOpenapi, type ApiDescription } 
 export { Problem, problemKinds, type ProblemMembers } from "./problem.ts";
 export { HTTP_PROBLEMS } from "./problems.ts";
 export { noteKeyName } from "./request-log.ts";
-export { createHttpApp, requireJsonAccepted, type Operation } from "./routes.ts";
+export { createHttpApp, requireJsonAccepted, type Operation, type Route } from "./routes.ts";
 export { HttpServer } from "./server.ts";
 export { isLoopback, refuseWebPages } from "./web-pages.ts";
 export type { RequestHandler } from "express";

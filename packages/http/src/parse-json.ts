@@ -4,8 +4,6 @@ import { HTTP_PROBLEMS } from "./problems.ts";
 
 /** An email has two levels; deeper nesting only costs memory: fifty times its bytes, as measured. */
 const DEPTH_MAX = 32;
-/** Commas and opening brackets. An email has up to sixty; a list of empty objects costs forty times its bytes. */
-const VALUES_MAX = 10_000;
 /** A member's name is the client's own text, so a problem document quotes this many characters of it. */
 const NAME_MAX = 100;
 
@@ -14,11 +12,11 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
 /**
- * Parses JSON in UTF-8. Its size is measured before memory is spent on it.
+ * Parses JSON in UTF-8. `valuesMax`: the most commas and opening brackets. Its size is measured before memory is spent on it.
  * @throws {Problem} JSON_TOO_DEEP, JSON_TOO_MANY_VALUES, JSON_NOT_UTF8, JSON_MALFORMED, JSON_MEMBER_REPEATED
  */
-export function parseJson(bytes: Buffer): unknown {
-  const { members, endsAt } = measure(bytes);
+export function parseJson(bytes: Buffer, valuesMax: number): unknown {
+  const { members, endsAt } = measure(bytes, valuesMax);
   const text = decode(bytes.subarray(0, endsAt));
   if (endsAt < bytes.length) throw tooManyValues(text);
   const value = parse(text);
@@ -30,7 +28,7 @@ export function parseJson(bytes: Buffer): unknown {
  * Counts the members of all objects, by their colons, and stops at the first value that is too many. No byte of a
  * structural character is part of another character in UTF-8.
  */
-function measure(bytes: Buffer): { members: number; endsAt: number } {
+function measure(bytes: Buffer, valuesMax: number): { members: number; endsAt: number } {
   let [depth, values, members, quoted] = [0, 0, 0, false];
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
@@ -49,7 +47,7 @@ function measure(bytes: Buffer): { members: number; endsAt: number } {
       members += 1;
     }
     if (depth > DEPTH_MAX) throw new Problem(HTTP_PROBLEMS.JSON_TOO_DEEP);
-    if (values > VALUES_MAX) return { members, endsAt: at };
+    if (values > valuesMax) return { members, endsAt: at };
   }
   return { members, endsAt: bytes.length };
 }

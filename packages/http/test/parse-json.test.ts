@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@jest/globals";
 import { parseJson } from "../src/parse-json.ts";
 
-const parse = (text: string) => parseJson(Buffer.from(text));
+const parse = (text: string) => parseJson(Buffer.from(text), 10_000);
 const refusal = (text: string | Buffer) => {
   try {
-    return { value: parseJson(Buffer.from(text)) };
+    return { value: parseJson(Buffer.from(text), 10_000) };
   } catch (error) {
     return error;
   }

@@ -27,7 +27,7 @@ export function createTestApp(limitBytes = LIMIT_BYTES) {
     await sleep(Number(email.subject ?? 0), undefined, { ref: false });
     response.status(202).location(String(number)).json(email);
   };
-  const handlers = [requireJson, readBody(limitBytes), parseJsonBody, accept];
+  const handlers = [requireJson, readBody(limitBytes), parseJsonBody(), accept];
   const routes: Route[] = [{ method: "post", path: "/send", operation, handlers }];
   const app = createHttpApp({ routes, metrics, log });
   return { app, accepted, metrics, registry, log };

@@ -46,7 +46,7 @@ export function createApp(options: AppOptions) {
         requireJson,
         refuseAtOnce(options),
         readBody(limitBytes),
-        parseJsonBody,
+        parseJsonBody(),
         createSendHandler(options),
       ],
     },

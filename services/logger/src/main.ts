@@ -63,7 +63,14 @@ runMain((host) => {
   const passing = new Publisher(publishes);
   const decide = createDecide({ publisher: passing, ledger });
   const passes = createPasses({ publisher: passing, decide, log });
-  const routed = { ledger, ending: redaction.ending, passes, publisher: passing, log };
+  const routed = {
+    ledger,
+    ending: redaction.ending,
+    passes,
+    publisher: passing,
+    metrics: metrics.http,
+    log,
+  };
   const internal = createInternalServer({ ...config.internal, ...routed });
 
   const checked = [lock, commit, ledger, publishing, consuming, consumer];

@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { createHttpMetrics } from "@wellsent/http";
 import { meter } from "@wellsent/runtime";
 import type { Gauge, Registry } from "prom-client";
 import type { Ledger } from "./ledger.ts";
@@ -30,6 +31,8 @@ export function createLoggerMetrics(registry: Registry, directory: string, ledge
   sampled("wellsent_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
   sampled("wellsent_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
   return {
+    /** Of the internal port. */
+    http: createHttpMetrics(registry),
     lines: counter("wellsent_audit_lines_total", "kind"),
     syncSeconds: histogram("wellsent_audit_sync_duration_seconds", [0.001, 0.01, 0.1, 1, 10]),
     writeErrors: counter("wellsent_audit_write_errors_total", "code"),

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
-import { describeEmail } from "../src/operator-api/server.ts";
+import { describeEmail } from "../src/operator-api/emails.ts";
 import { Ledger, LEDGER_FILE } from "../src/ledger.ts";
 import { oldestWaiting } from "../src/metrics.ts";
 import { isParked, listParked, selects } from "../src/parked/list.ts";

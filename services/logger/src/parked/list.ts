@@ -13,6 +13,9 @@ const seconds = z
   .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], "must be a number of seconds")
   .pipe(z.number().min(0).max(AGE_MAX_SECONDS));
 
+/** The hexadecimal digits of a UUID have no case (RFC 9562 §4). */
+const idSchema = z.string().toLowerCase().pipe(deliveryIdSchema);
+
 const filter = {
   reason: z.string().max(100).optional().describe("Why they were parked, such as `SENDER_REFUSED`"),
   domain: domainSchema.optional().describe("What follows the @ of their recipients, all of it"),
@@ -32,7 +35,7 @@ const namesAny = (filter: object) => Object.keys(filter).length > 0;
 /** Which deliveries a pass is for: one of the three. */
 export const selectionSchema = z
   .strictObject({
-    ids: z.array(deliveryIdSchema).min(1).max(IDS_MAX).optional(),
+    ids: z.array(idSchema).min(1).max(IDS_MAX).optional(),
     filter: z
       .strictObject(filter)
       .refine(namesAny, "must name something; `all` selects everything")
