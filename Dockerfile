@@ -4,7 +4,7 @@
 ARG SERVICE
 
 FROM --platform=$BUILDPLATFORM node:24-bookworm-slim AS dependencies
-# The packages are in the SBOM by their manifests here; a bundle has none.
+# The SBOM lists packages by their manifests, which are in this stage and not in the bundle.
 ARG BUILDKIT_SBOM_SCAN_STAGE=true
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -16,7 +16,7 @@ COPY packages/testing/package.json packages/testing/
 COPY services/api/package.json services/api/
 COPY services/emailer/package.json services/emailer/
 COPY services/logger/package.json services/logger/
-# The Node.js that npm brings to machines with an older one is not needed here.
+# The Node.js packages are for machines with an older Node.js.
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-* node_modules/.bin/node
 
@@ -26,7 +26,7 @@ COPY scripts/bundle.ts scripts/healthcheck.ts scripts/node-flags.ts scripts/
 COPY packages packages
 COPY services/$SERVICE services/$SERVICE
 
-# What is bundled is plain JavaScript, so that images for other platforms are built without emulation.
+# The bundle is plain JavaScript, so images for other platforms are built without emulation.
 FROM source AS bundle
 ARG SERVICE
 RUN node scripts/bundle.ts $SERVICE /bundle && mkdir /audit
@@ -58,10 +58,10 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY LICENSE ./
 COPY --from=bundle /bundle ./
-# By number, so that Kubernetes can tell that it is not root.
+# By number: Kubernetes cannot tell from a name that it is not root.
 USER 65532:65532
 EXPOSE 9464
-# The flags are those of scripts/node-flags.ts, and stack traces by the source map.
+# The flags of scripts/node-flags.ts, and source maps for stack traces.
 ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=8", "--heap-growing-percent=50", "--enable-source-maps"]
 CMD ["main.cjs"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --start-interval=500ms \
@@ -74,7 +74,7 @@ FROM runtime AS emailer
 
 FROM runtime AS logger
 EXPOSE 9465
-# A volume mounted here belongs to the service from its first use.
+# A new volume mounted here gets this owner.
 COPY --from=bundle --chown=65532:65532 /audit /var/lib/wellsent
 
 FROM $SERVICE

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A minikube of three nodes that enforces NetworkPolicies. On all nodes but the first, minikube's own volumes are root's alone
+# A minikube of three nodes that enforces NetworkPolicies. On all nodes but the first, minikube's own volumes belong to root
 # (https://github.com/kubernetes/minikube/issues/12360), so those of the CSI driver become the default.
 set -e
 minikube start --nodes 3 --cni calico --cpus 2 --memory 4g \

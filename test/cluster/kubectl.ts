@@ -96,7 +96,7 @@ export function restarts(): Record<string, number> {
   return Object.fromEntries(counts);
 }
 
-/** Waits until something is so. @throws {Error} when it is not in time, naming it */
+/** Waits until a condition holds; one that throws does not hold yet. @throws {Error} when it is late, with the condition's name */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
@@ -104,7 +104,14 @@ export async function until(
 ): Promise<number> {
   const began = performance.now();
   const passed = () => (performance.now() - began) / 1_000;
-  while (!(await isSo())) {
+  const holds = async () => {
+    try {
+      return await isSo();
+    } catch {
+      return false;
+    }
+  };
+  while (!(await holds())) {
     if (passed() > seconds) throw new Error(`${what}: not so after ${seconds} s`);
     await sleep(1_000);
   }

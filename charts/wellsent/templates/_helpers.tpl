@@ -6,12 +6,12 @@ app.kubernetes.io/part-of: wellsent
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Whether mail goes to an inbox of the release's own, because no relay is set. */}}
+{{/* "true" or empty: whether an inbox is installed, because no relay is set. */}}
 {{- define "wellsent.inbox" -}}
 {{- if not (or .Values.global.relay.urls .Values.global.relay.existingSecret) }}true{{ end -}}
 {{- end -}}
 
-{{/* The ports of relays that are somewhere: a list in JSON. */}}
+{{/* The ports of relays outside of the release: a list in JSON. */}}
 {{- define "wellsent.relayPorts" -}}
 {{- $ports := list -}}
 {{- if not (include "wellsent.inbox" .) -}}
@@ -23,7 +23,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $ports | uniq | toJson -}}
 {{- end -}}
 
-{{/* A key of a Secret that is there already, or nothing: (list . "secret" "key"). Empty without a cluster: helm template. */}}
+{{/* The value of a key in an existing Secret, or nothing: (list . "secret" "key"). Empty without a cluster, as in helm template. */}}
 {{- define "wellsent.live" -}}
 {{- $data := (lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1)).data | default dict -}}
 {{- dig (index . 2) "" $data | b64dec -}}
@@ -52,7 +52,7 @@ names a Secret instead. */}}
 {{- $missing | toJson -}}
 {{- end -}}
 
-{{/* Clients and operators keep their key and token where a deleted release leaves its record. */}}
+{{/* Keeps the Secret when the release is deleted, unless the record is deleted too. */}}
 {{- define "wellsent.keep" -}}
 {{- if eq (dig "persistence" "retentionPolicy" "whenDeleted" "Retain" .Values.logger) "Retain" }}
 annotations:
@@ -60,12 +60,12 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* "true" or empty: whether there is all that `helm test` asks. */}}
+{{/* "true" or empty: whether all services that `helm test` asks are installed. */}}
 {{- define "wellsent.smokeTest" -}}
 {{- if and .Values.api.enabled .Values.emailer.enabled .Values.logger.enabled }}true{{ end -}}
 {{- end -}}
 
-{{/* (list . .Values.<name>.image): a registry that is empty is none. */}}
+{{/* The image by (list . .Values.<name>.image). An empty registry is left out. */}}
 {{- define "wellsent.image" -}}
 {{- $top := first . }}{{ $image := last . -}}
 {{- $registry := $top.Values.global.imageRegistry | default $image.registry -}}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Enables all stable feature flags once every node given runs this image's version. Without them the next minor version
-# refuses to start; with them no node of the version before can join again.
+# refuses to start. With them no node of the previous version can join again.
 set -euo pipefail
 install -m 400 /secret/erlang-cookie /var/lib/rabbitmq/.erlang.cookie
 

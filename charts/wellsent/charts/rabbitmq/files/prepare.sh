@@ -1,11 +1,11 @@
 #!/bin/bash
-# Runs before the broker, in its image: lays out in memory what the broker must own, or reads from files only.
+# Runs before the broker, in its image: writes to memory the files that the broker must own or reads only as files.
 set -euo pipefail
 umask 077
-# As the first process of a container it would be sent no signal that it does not trap.
+# The first process of a container gets only the signals that it traps.
 trap 'exit 1' TERM
 
-# Of those that are open between nodes, for their tools.
+# A port that the NetworkPolicy opens between nodes for their tools.
 WITHOUT_DATA_PORT=35682
 
 fail() {
@@ -17,7 +17,7 @@ write_cookie() {
   local cookie
   cookie=$(</secret/erlang-cookie)
   [[ $cookie =~ ^[[:graph:]]{20,255}$ ]] || fail "erlang-cookie must be 20 to 255 characters without spaces"
-  # Erlang refuses a cookie that others may read, and a Secret's files have the group's bits set.
+  # Erlang refuses a cookie that others may read, and files of a Secret can be read by the group.
   printf %s "$cookie" >home/.erlang.cookie.new
   chmod 400 home/.erlang.cookie.new
   mv -f home/.erlang.cookie.new home/.erlang.cookie
@@ -27,7 +27,7 @@ write_cookie() {
 write_setting() {
   local value
   value=$(<"/secret/$1")
-  # In single quotes, where # begins no comment; nothing can stand for a quote, and $(NAME) is always a variable.
+  # In single quotes # begins no comment. A quote cannot be escaped, and $(NAME) is always a variable.
   [[ $value =~ ^[[:print:]]+$ && $value != *"'"* && $value != *'$('* ]] ||
     fail "$1 must be printable characters, without ' and without \$("
   printf "%s = '%s'\n" "$2" "$value"
@@ -35,7 +35,7 @@ write_setting() {
 
 open() { timeout 2 bash -c ": <'/dev/tcp/$1/$2'" 2>/dev/null; }
 
-# The other nodes' hosts.
+# Prints the hosts of the other nodes.
 others() {
   local ordinal own=${RABBITMQ_NODENAME#*@}
   for ((ordinal = 0; ordinal < REPLICAS; ordinal++)); do
@@ -43,8 +43,8 @@ others() {
   done
 }
 
-# A node without data must not guess whether there is a cluster: of two, one would be lost. It joins one that serves. Node 0 founds one
-# when all others say that they have no data either; they say it on a port, until there is a node 0 to join.
+# A node without data must not guess whether there is a cluster, because of two clusters one would be lost. It joins a cluster that serves.
+# Node 0 founds one if all others have no data either. They show it by listening on a port until there is a node 0 to join.
 write_seed() {
   local hosts awaited port=$WITHOUT_DATA_PORT looks host closed
   [[ ! -e "/data/$RABBITMQ_NODENAME" ]] || return 0

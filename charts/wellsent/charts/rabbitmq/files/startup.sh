@@ -1,6 +1,6 @@
 #!/bin/bash
-# The startup probe: passes when clients may come. The first time that is when all nodes are there, as a message that one node
-# of three confirms is on one disk. After that a majority is enough, and a node by itself does not even boot.
+# The startup probe: passes when clients may connect. The first time that is when all nodes are up, because a message that is confirmed by
+# one node of three is on one disk only. Afterwards a majority is enough, and a single node of several does not boot.
 whole=/var/lib/rabbitmq/mnesia/.wellsent-whole
 
 check() {

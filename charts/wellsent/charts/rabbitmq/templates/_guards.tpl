@@ -1,4 +1,4 @@
-{{/* What the live broker forbids. Inert where there is no cluster to ask: helm template, GitOps. */}}
+{{/* Refuses changes that the running broker does not allow. Without a cluster to ask (helm template, GitOps) it refuses nothing. */}}
 {{- define "rabbitmq.guards" -}}
 {{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "rabbitmq.fullname" .) -}}
 {{- with .Values.auth.existingSecret -}}
@@ -40,7 +40,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* One minor version at a time, and none back: the broker refuses both, but only once its first node is down. */}}
+{{/* Allows one minor version at a time, and none back. The broker refuses both too, but only when its first node is down. */}}
 {{- define "rabbitmq.guardVersion" -}}
 {{- $top := first . -}}
 {{- $now := include "rabbitmq.version" (first (last .).spec.template.spec.containers).image -}}
@@ -53,7 +53,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Kubernetes refuses it as well, and names no value. */}}
+{{/* Refuses another size of the volumes. Kubernetes refuses it too, but names no value. */}}
 {{- define "rabbitmq.guardSize" -}}
 {{- $size := (first .).Values.persistence.size -}}
 {{- range (last .).spec.volumeClaimTemplates | default list -}}
@@ -64,7 +64,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What a Secret that is there does not go with: (list . data). The broker has the user of its first start, its nodes their cookie. */}}
+{{/* Refuses values that contradict the existing Secret: (list . data). The broker keeps the user of its first start, and its nodes their cookie. */}}
 {{- define "rabbitmq.guardSecret" -}}
 {{- $top := first . -}}
 {{- $auth := $top.Values.auth -}}
@@ -79,7 +79,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Volumes that are there know a password, and a new one would lock everybody out. Those with an owner are about to go with it. */}}
+{{/* Refuses to generate a password if volumes exist: their broker has another one, and no client could log in. Volumes with an owner are deleted
+with it, so they do not count. */}}
 {{- define "rabbitmq.guardVolumes" -}}
 {{- $volume := printf "data-%s-0" (include "rabbitmq.fullname" .) -}}
 {{- $metadata := (lookup "v1" "PersistentVolumeClaim" .Release.Namespace $volume).metadata | default dict -}}
@@ -88,7 +89,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Major and minor in an image's tag, or nothing. */}}
+{{/* Major and minor version in an image's tag, or nothing. */}}
 {{- define "rabbitmq.version" -}}
 {{- regexFind ":[0-9]+\\.[0-9]+" . | trimPrefix ":" -}}
 {{- end -}}

@@ -3,7 +3,7 @@
 {{- .Values.nameOverride | default "rabbitmq" -}}
 {{- end -}}
 
-{{/* `<release>-rabbitmq`, never shortened: two releases whose names share their beginning must not meet. */}}
+{{/* `<release>-rabbitmq`, never shortened, so that releases whose names begin alike do not get the same name. */}}
 {{- define "rabbitmq.fullname" -}}
 {{- $name := .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (include "rabbitmq.name" .)) -}}
 {{- if gt (len $name) 52 -}}
@@ -12,12 +12,12 @@
 {{- $name -}}
 {{- end -}}
 
-{{/* The headless Service: the nodes' names are under it. */}}
+{{/* The headless Service, which gives the nodes their names. */}}
 {{- define "rabbitmq.headless" -}}
 {{- include "rabbitmq.fullname" . }}-nodes
 {{- end -}}
 
-{{/* Of everything the chart makes in this release; of no pod template. */}}
+{{/* The labels of every object, but of no pod template. */}}
 {{- define "rabbitmq.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Values.image.tag | trunc 63 | quote }}
@@ -26,13 +26,13 @@ app.kubernetes.io/part-of: wellsent
 {{ include "rabbitmq.selectorLabels" . }}
 {{- end -}}
 
-{{/* Immutable in a StatefulSet: nothing that changes with a version. */}}
+{{/* The labels that select pods. They cannot be changed in a StatefulSet, so none depends on a version. */}}
 {{- define "rabbitmq.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rabbitmq.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* What tells the brokers from the Job beside them. */}}
+{{/* The labels of the brokers and not of the Job. */}}
 {{- define "rabbitmq.brokerLabels" -}}
 {{ include "rabbitmq.selectorLabels" . }}
 app.kubernetes.io/component: broker
@@ -41,7 +41,7 @@ app.kubernetes.io/component: broker
 {{- define "rabbitmq.image" -}}
 {{- $registry := dig "imageRegistry" "" (.Values.global | default dict) | default .Values.image.registry -}}
 {{- $repository := ternary .Values.image.repository (printf "%s/%s" $registry .Values.image.repository) (empty $registry) -}}
-{{- /* The tag also beside a digest: it tells the version. */ -}}
+{{- /* The tag is kept with a digest, because it tells the version. */ -}}
 {{- printf "%s:%s" $repository .Values.image.tag -}}
 {{- with .Values.image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
@@ -57,7 +57,7 @@ app.kubernetes.io/component: broker
 {{- .Values.auth.existingSecret | default (include "rabbitmq.fullname" .) -}}
 {{- end -}}
 
-{{/* "true" or empty. */}}
+{{/* "true" or empty: whether clients connect by TLS. */}}
 {{- define "rabbitmq.tls" -}}
 {{- if or .Values.tls.enabled (dig "rabbitmq" "tls" "enabled" false (.Values.global | default dict)) }}true{{ end -}}
 {{- end -}}
@@ -72,7 +72,7 @@ app.kubernetes.io/component: broker
 {{- .Values.terminationGracePeriodSeconds | default (ternary 660 120 (gt (int .Values.replicaCount) 1)) | int -}}
 {{- end -}}
 
-{{/* "true" or empty. */}}
+{{/* "true" or empty: whether there is a NetworkPolicy. */}}
 {{- define "rabbitmq.networkPolicy" -}}
 {{- if and .Values.networkPolicy.enabled (dig "networkPolicy" "enabled" true (.Values.global | default dict)) }}true{{ end -}}
 {{- end -}}
@@ -91,9 +91,9 @@ app.kubernetes.io/component: broker
 rabbit@{{ include "rabbitmq.fullname" $top }}-{{ last . }}.{{ include "rabbitmq.headless" $top }}.{{ $top.Release.Namespace }}
 {{- end -}}
 
-{{/* A Kubernetes quantity in bytes. The broker's own parser knows no decimals, and takes what it cannot read for "no limit". */}}
+{{/* A Kubernetes quantity in bytes. The broker's own parser knows no decimals, and reads an invalid value as "no limit". */}}
 {{- define "rabbitmq.bytes" -}}
-{{- /* n.b. a number in a values file is a float, 1073741824 would be 1.073741824e+09. */ -}}
+{{- /* A number in a values file is a float: 1073741824 would be printed as 1.073741824e+09. */ -}}
 {{- $text := ternary . (int64 . | toString) (kindIs "string" .) -}}
 {{- $unit := regexFind "[A-Za-z]*$" $text -}}
 {{- $factors := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
@@ -103,13 +103,13 @@ rabbit@{{ include "rabbitmq.fullname" $top }}-{{ last . }}.{{ include "rabbitmq.
 {{- mulf (float64 (trimSuffix $unit $text)) (float64 (get $factors $unit)) | int64 -}}
 {{- end -}}
 
-{{/* What the broker may take for its own: the limit less a fifth, at most 2 GiB, for what its own count misses. */}}
+{{/* The memory that the broker may use: the limit less a fifth, at most 2 GiB, for memory that the broker does not count. */}}
 {{- define "rabbitmq.memoryBytes" -}}
 {{- $limit := include "rabbitmq.bytes" .Values.resources.limits.memory | int64 -}}
 {{- sub $limit (min (div $limit 5) 2147483648) -}}
 {{- end -}}
 
-{{/* A name's data from the live Secret of that name, or nothing; (list . "name"). Empty without a cluster: helm template. */}}
+{{/* The data of an existing Secret, or nothing: (list . "name"). Empty without a cluster, as in helm template. */}}
 {{- define "rabbitmq.liveSecret" -}}
 {{- $top := first . -}}
 {{- (lookup "v1" "Secret" $top.Release.Namespace (last .)).data | default dict | toJson -}}

@@ -1,4 +1,4 @@
-{{/* What every container of the chart shares. */}}
+{{/* The settings of every container. */}}
 {{- define "rabbitmq.container" -}}
 image: {{ include "rabbitmq.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -6,8 +6,8 @@ securityContext:
   {{- toYaml .Values.containerSecurityContext | nindent 2 }}
 {{- end -}}
 
-{{/* A script of files/ as a command, (list . "name"). In the pod and not in the ConfigMap: a pod of the revision before that
-restarts during an upgrade must run its own. */}}
+{{/* A script of files/ as a command, (list . "name"). It is in the pod and not in the ConfigMap, because a pod of the previous revision that
+restarts during an upgrade must run its own script. */}}
 {{- define "rabbitmq.script" -}}
 - bash
 - -c
@@ -15,7 +15,7 @@ restarts during an upgrade must run its own. */}}
   {{- (first .).Files.Get (printf "files/%s" (last .)) | nindent 2 }}
 {{- end -}}
 
-{{/* The node's name, the same with one node as with five: its data directory is named after it. */}}
+{{/* The environment with the node's name. It is the same with one node as with five, because the data directory is named after it. */}}
 {{- define "rabbitmq.nodeEnv" -}}
 - name: POD_NAME
   valueFrom:
@@ -25,7 +25,7 @@ restarts during an upgrade must run its own. */}}
 - {name: REPLICAS, value: {{ .Values.replicaCount | quote }}}
 {{- end -}}
 
-{{/* The broker fills what it was told of, so that it asks for all of its memory, whatever the limit is. */}}
+{{/* Requests as much memory as the limit, because the broker uses all of it. */}}
 {{- define "rabbitmq.resources" -}}
 {{- $requests := dict "memory" .Values.resources.limits.memory -}}
 {{- mergeOverwrite (dict "requests" $requests) .Values.resources | toYaml -}}

@@ -1,4 +1,4 @@
-{{/* Values that contradict each other; no schema can say it. */}}
+{{/* Values that contradict each other, which a schema cannot express. */}}
 {{- define "service.guards" -}}
 {{- $name := .Chart.Name -}}
 {{- if not .Values.image.repository -}}
@@ -31,7 +31,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Kubernetes refuses it as well, and names no value. Inert where there is no cluster to ask: helm template, GitOps. */}}
+{{/* Refuses another size of the volumes. Kubernetes refuses it too, but names no value. Without a cluster to ask it refuses nothing. */}}
 {{- define "service.guardSize" -}}
 {{- $top := first . -}}
 {{- $size := $top.Values.persistence.size -}}
@@ -55,7 +55,7 @@ the release makes itself may get the key with this upgrade. Without a cluster to
 {{- end -}}
 {{- end -}}
 
-{{/* A quantity in bytes: Kubernetes makes 10Gi of 10240Mi. */}}
+{{/* A quantity in bytes, to compare two: Kubernetes writes 10240Mi as 10Gi. */}}
 {{- define "service.bytes" -}}
 {{- $factors := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- mulf (regexFind "^[0-9.]+" . | float64) (get $factors (regexFind "[A-Za-z]*$" .) | float64) | int64 -}}

@@ -1,4 +1,4 @@
-{{/* `<release>-<alias>`, never shortened: two releases whose names share their beginning must not meet. */}}
+{{/* `<release>-<alias>`, never shortened, so that releases whose names begin alike do not get the same name. */}}
 {{- define "service.fullname" -}}
 {{- $name := printf "%s-%s" .Release.Name .Chart.Name -}}
 {{- if gt (len $name) 52 -}}
@@ -7,7 +7,7 @@
 {{- $name -}}
 {{- end -}}
 
-{{/* Of every object; of no selector. */}}
+{{/* The labels of every object, but of no selector. */}}
 {{- define "service.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | regexFind "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?" | quote }}
@@ -16,7 +16,7 @@ app.kubernetes.io/part-of: wellsent
 {{ include "service.selectorLabels" . }}
 {{- end -}}
 
-{{/* Immutable in workloads: nothing that changes with a version. */}}
+{{/* The labels that select pods. They cannot be changed in a workload, so none depends on a version. */}}
 {{- define "service.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -34,20 +34,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
-{{/* The most pods there can be: what is limited for all of them is shared out by it. */}}
+{{/* The largest number of pods there can be. Limits for all of them together are divided by it. */}}
 {{- define "service.maxReplicas" -}}
 {{- if .Values.keda.enabled }}{{ int .Values.keda.maxReplicas }}
 {{- else if .Values.autoscaling.enabled }}{{ int .Values.autoscaling.maxReplicas }}
 {{- else }}{{ max 1 .Values.replicaCount }}{{ end -}}
 {{- end -}}
 
-{{/* "true" or empty; an external broker's URL says it too. */}}
+{{/* "true" or empty: whether the broker is reached by TLS, by the value or by an external broker's URL. */}}
 {{- define "service.rabbitmqTls" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- if or (dig "tls" "enabled" false $broker) (hasPrefix "amqps:" (dig "url" "" $broker)) }}true{{ end -}}
 {{- end -}}
 
-{{/* Whether the broker is this release's own. */}}
+{{/* "true" or empty: whether the broker belongs to this release. */}}
 {{- define "service.ownBroker" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- if not (or $broker.url $broker.existingSecret) }}true{{ end -}}
@@ -64,20 +64,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml $tolerations -}}
 {{- end -}}
 
-{{/* The key of that Secret which holds the broker's URL. Only a Secret that is there may have another one than `uri`. */}}
+{{/* The key of that Secret which holds the broker's URL. Only an existing Secret may have another key than `uri`. */}}
 {{- define "service.brokerSecretKey" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- if $broker.existingSecret }}{{ $broker.existingSecretKey | default "uri" }}{{ else }}uri{{ end -}}
 {{- end -}}
 
-{{/* The Secret that holds the broker's URL: one that is there, the one made of a given URL, or that of the release's own broker. */}}
+{{/* The Secret that holds the broker's URL: an existing one, the one made from a given URL, or that of the release's own broker. */}}
 {{- define "service.brokerSecret" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- $made := ternary "broker" "rabbitmq" (not (empty $broker.url)) -}}
 {{- $broker.existingSecret | default (printf "%s-%s" .Release.Name $made) -}}
 {{- end -}}
 
-{{/* Where an external broker listens: as is said, as its URL says, or as is usual. */}}
+{{/* The port of an external broker: by its value, by its URL, or the usual one. */}}
 {{- define "service.brokerPort" -}}
 {{- $broker := dig "rabbitmq" dict (.Values.global | default dict) -}}
 {{- $authority := regexFind "^amqps?://[^/?#]*" (dig "url" "" $broker) -}}

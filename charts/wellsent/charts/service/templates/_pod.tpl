@@ -1,4 +1,4 @@
-{{/* The pod template of either kind of workload. Configuration stands in it, so that a change rolls these pods and no others. */}}
+{{/* The pod template of a Deployment or StatefulSet. It contains the configuration, so that a change rolls these pods and no others. */}}
 {{- define "service.pod" -}}
 {{- $secrets := merge (dict) .Values.secretFiles (dict "AMQP_URL" (dict "secret" (include "service.brokerSecret" .) "key" (include "service.brokerSecretKey" .))) }}
 metadata:
@@ -50,7 +50,7 @@ spec:
         {{- range $name, $port := .Values.ports }}
         - {name: {{ $name }}, containerPort: {{ $port }}}
         {{- end }}
-      # No probe asks the broker, a relay or a disk: their outage restarts nothing.
+      # No probe asks the broker, a relay or a disk, so their outage restarts no pod.
       startupProbe:
         httpGet: {path: /healthz, port: metrics}
         periodSeconds: 1
@@ -131,7 +131,7 @@ spec:
   {{- end }}
 {{- end -}}
 
-{{/* Names to texts, in JSON: what the chart says itself, then `env`. Twice the same name is an error of the API server's. */}}
+{{/* The environment in JSON: the chart's own variables, then `env`. The API server refuses a name that is there twice. */}}
 {{- define "service.env" -}}
 {{- $top := first . -}}
 {{- $own := dict "METRICS_PORT" "9464" "SHUTDOWN_DEADLINE_MS" (mul $top.Values.shutdownDeadlineSeconds 1000 | toString) -}}
@@ -152,7 +152,7 @@ spec:
 {{- if hasKey $own $name -}}
 {{- fail (printf "%s.env.%s: the chart sets it by another value" $top.Chart.Name $name) -}}
 {{- end -}}
-{{- /* n.b. a number of a values file is a float, which as text would be 1e+06. */ -}}
+{{- /* A number in a values file is a float: 1000000 would be printed as 1e+06. */ -}}
 {{- $_ := set $env $name (tpl (ternary $value (toJson $value) (kindIs "string" $value)) $top) -}}
 {{- end -}}
 {{- merge $own $env | toJson -}}
