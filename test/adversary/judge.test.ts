@@ -39,13 +39,14 @@ describe("judge", () => {
     ["the emailer is killed after the 250", { deaths: [killed(1_250)] }],
     ["the emailer is killed between the dot and the 250", { deaths: [killed(1_150)] }],
     ["the emailer loses the broker after the 250", { deaths: [cut(1_250)] }],
+    ["the emailer loses the broker before the 250", { deaths: [cut(1_150)] }],
   ])("counts a duplicate as inside the window when %s", (_, evidence) => {
     expect(judged({ takes: [take(1_000), take(2_000)], ...evidence })).toEqual([0, 1, 0, 0]);
   });
 
   it.each<[string, Partial<Evidence>]>([
     ["nothing happens", {}],
-    ["the emailer loses the broker before the 250", { deaths: [cut(1_150)] }],
+    ["the emailer loses the broker before it begins the first", { deaths: [cut(950)] }],
     ["another emailer is killed", { deaths: [{ ...killed(1_250), emailer: "emailer-2" }] }],
     ["the emailer is killed before the dot", { deaths: [killed(1_050)] }],
     [

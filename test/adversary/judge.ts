@@ -53,7 +53,7 @@ export function judge({ expected, takes, lines, confirmed, deaths }: Evidence): 
 function isAllowed(first: Take, later: Take, known: number, deaths: readonly Death[]): boolean {
   const until = Math.min(later.begun, known);
   return deaths.some(({ emailer, killed, time }) => {
-    const from = killed ? first.dot : first.time;
-    return emailer === first.by && time >= from && time <= until;
+    if (emailer !== first.by || time > until) return false;
+    return killed ? time >= first.dot : time >= first.begun && later.begun >= first.time;
   });
 }

@@ -133,17 +133,18 @@ function judgeRepeats(
 }
 
 /**
- * Whether a mail could not but be sent again. Something ended between the two, while `sent` was not confirmed yet: the
- * connection to the relay, and no other mail on it shows that the 250 got through; the emailer; or its connection to the
- * broker, which handed the mail to another one. `known`: when `sent` was confirmed.
+ * Returns whether a mail had to be sent again. Something ended between the two, while `sent` was not confirmed yet: the
+ * connection to the relay, and no other mail on it shows that the 250 arrived; the emailer; or its connection to the broker,
+ * which handed the mail to another one. An emailer that lost only the broker is still talking to the relay, so
+ * a second mail that begins before the first one's 250 is outside. `known`: when `sent` was confirmed.
  */
 function isInside(first: Take, later: Take, known: number, deaths: readonly Death[]): boolean {
   const { by, begun, brokenOff = Infinity } = first.session;
   const explains = (time: number) => time >= first.begun && time <= later.begun && time <= known;
   if (begun <= first.begun && explains(brokenOff)) return true;
+  const isHandedOver = later.session.by !== by && later.begun >= first.time;
   return deaths.some(
-    ({ emailer, killed, time }) =>
-      emailer === by && explains(time) && (killed || later.session.by !== by),
+    ({ emailer, killed, time }) => emailer === by && explains(time) && (killed || isHandedOver),
   );
 }
 

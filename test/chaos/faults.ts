@@ -1,13 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Random, waitFor } from "@wellsent/testing";
 import type { Load } from "./load.ts";
-import type { Mood } from "./relay.ts";
-import { PROCESSES, type ChaosSystem, type ProcessName } from "./system.ts";
+import { MOODS, type Mood } from "./relay.ts";
+import { EMAILERS, PROCESSES, type ChaosSystem, type ProcessName } from "./system.ts";
 
 /** With fewer in flight a kill proves little, and does not count. */
 export const BUSY = 20;
 /** Requests at once, so that a process is caught with its hands full. */
 const BURST = 80;
+
+/** The exchange of the deliveries into which an email to several recipients is split. */
+const EMAILER_ENTRY = "emailer.entry";
+const RECIPIENTS_MAX = 50;
+/** The broker may be away; then no email is split. */
+const SPLIT_MS = 5_000;
+type EmailerName = (typeof EMAILERS)[number];
 
 /** What a fault has to do with. */
 export interface Context {
@@ -39,7 +46,7 @@ export function killsOf(hasDisk: boolean): Fault[][] {
 
 /** Everything else that goes wrong. */
 export function otherFaults(links: readonly string[], hasDisk: boolean): Fault[] {
-  const moods: Mood[] = ["refusing", "closed", "stalling", "dropping", "throttling"];
+  const moods = Object.keys(MOODS) as Mood[];
   return [
     ...PROCESSES.map((name) => lasting(`freeze ${name}`, freeze(name))),
     ...links.map((name) =>
@@ -49,6 +56,8 @@ export function otherFaults(links: readonly string[], hasDisk: boolean): Fault[]
     ...links.map((name) => lasting(`slow ${name}`, slow(name))),
     ...moods.map((mood) => lasting(`relay ${mood}`, turn(mood))),
     lasting("relay changes password", changePassword),
+    lasting("reset emailers' broker connections during a slow dot", resetDuringSlowDot),
+    lasting("kill an emailer that splits", killWhileSplitting),
     ...(hasDisk ? [lasting("disk full", fillDisk)] : []),
   ];
 }
@@ -155,6 +164,37 @@ function turn(mood: Mood): Strike {
     await sleep(random.whole(500, 6_000));
     system.relay.turn("well");
   };
+}
+
+/** The broker's connections are lost while mails wait for their final reply: nobody may begin them again meanwhile. */
+async function resetDuringSlowDot({ system, random }: Context): Promise<void> {
+  system.relay.turn("slow dot");
+  await sleep(random.whole(200, 2_000));
+  for (const name of EMAILERS) system.link(`${name}-broker`).reset();
+  await sleep(random.whole(0, 4_000));
+  system.relay.turn("well");
+}
+
+/** An email to fifty is split by one of the emailers, which is killed amid its publishes. */
+async function killWhileSplitting({ system, load, random }: Context): Promise<void> {
+  const nth = random.whole(1, RECIPIENTS_MAX - 1);
+  const splitting = new Promise<EmailerName | undefined>((resolve) => {
+    for (const name of EMAILERS) {
+      let count = 0;
+      system.link(`${name}-broker`).onPublish = (exchange) => {
+        count += exchange === EMAILER_ENTRY ? 1 : 0;
+        if (count === nth) resolve(name);
+      };
+    }
+    setTimeout(resolve, SPLIT_MS, undefined);
+  });
+  load.sendTo(RECIPIENTS_MAX);
+  const victim = await splitting;
+  for (const name of EMAILERS) system.link(`${name}-broker`).onPublish = () => undefined;
+  if (!victim) return;
+  await system.kill(victim);
+  await sleep(random.whole(0, 1_500));
+  await system.restart(victim);
 }
 
 /** The operator is some seconds late. */

@@ -68,6 +68,11 @@ export class Load {
     for (let each = 0; each < count; each++) void this.#sendOne();
   }
 
+  /** Sends one email to so many recipients. */
+  sendTo(recipients: number): void {
+    void this.#sendOne(recipients);
+  }
+
   /** Sends no more. */
   stop(): void {
     clearInterval(this.#timer);
@@ -78,9 +83,9 @@ export class Load {
     this.#agent.destroy();
   }
 
-  async #sendOne(): Promise<void> {
+  async #sendOne(count = this.#recipientCount()): Promise<void> {
     const number = this.sent.length;
-    const sent: Sent = { recipients: this.#recipients(number), status: 0 };
+    const sent: Sent = { recipients: this.#recipients(number, count), status: 0 };
     this.sent.push(sent);
     this.outstanding += 1;
     const body = ".".repeat(this.#random.whole(1, BODY_MAX));
@@ -92,9 +97,12 @@ export class Load {
     if (sent.outcome === "accepted") this.lastAcceptedAt = sent.answeredAt;
   }
 
-  /** Most have one recipient; some of them are never taken, each in its way. */
-  #recipients(number: number): string[] {
-    const count = this.#random.chance(0.03) ? this.#random.whole(2, 4) : 1;
+  #recipientCount(): number {
+    return this.#random.chance(0.03) ? this.#random.whole(2, 4) : 1;
+  }
+
+  /** Some recipients are never accepted, each in its way. */
+  #recipients(number: number, count: number): string[] {
     return Array.from({ length: count }, (_, index) => `n${number}-${index}@${this.#domain()}`);
   }
 

@@ -1,201 +1,159 @@
-import { once } from "node:events";
-import type { AddressInfo, Socket } from "node:net";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SMTPServer, type SMTPServerSession } from "smtp-server";
-import { type Random } from "@wellsent/testing";
+import type { Random } from "@wellsent/testing";
+import { addressIn, SmtpRelay, WELL, type Phase, type Session } from "./smtp-relay.ts";
 
-/** How long the relay takes over a mail, in milliseconds: enough to have some tens of them at a time. */
+/** The usual time for a mail's final reply, in milliseconds: enough to have some tens of mails at a time. */
 const LEAST_MS = 30;
 const MOST_MS = 220;
+/** How long a slow phase takes, in milliseconds. */
+const SLOW_LEAST_MS = 1_000;
+const SLOW_MOST_MS = 8_000;
+/** Mails on one connection before a relay that limits them ends it. */
+const MAILS_MAX = 5;
 
-/** Recipients that the relay never takes: refused for good, and refused for a while, each time. */
+/** Recipients that the relay never accepts: it refuses them for good, or for a while each time. */
 export const GONE = "gone.example";
 export const NEVER = "never.example";
 
-/**
- * What the relay is like at the moment. `refusing`: 451 to half of the mails, at RCPT or the final dot; `closed`: 421 to
- * every connection; `stalling`: answers nothing; `dropping`: breaks off after the final dot, half of the mails taken;
- * `throttling`: 450 4.7.1 at MAIL.
- */
-export type Mood = "well" | "refusing" | "closed" | "stalling" | "dropping" | "throttling";
+/** What a relay does in each mood. The mood "well" accepts everything else at its usual pace. */
+export const MOODS = {
+  refusing: "451 to some mails, at RCPT or at the final dot",
+  closed: "421 to every connection, and breaks off all that is in flight",
+  stalling: "answers nothing",
+  dropping: "breaks off after the final dot, with half of the mails accepted",
+  throttling: "450 4.7.1 at MAIL",
+  "slow greeting": "greets after seconds",
+  "slow EHLO": "answers EHLO after seconds",
+  "slow dot": "answers the final dot after seconds",
+  limiting: "421 to each connection after five mails",
+  greylisting: "451 4.7.1 at the final dot, to a recipient's first mail",
+  "refusing us": "554 5.7.1 at RCPT, because it does not relay for us",
+} as const;
 
-/** A mail that the relay took, in its own log. */
+/** What the relay is like at the moment. */
+export type Mood = keyof typeof MOODS | "well";
+
+const SLOW: Partial<Record<Phase, Mood>> = {
+  greeting: "slow greeting",
+  EHLO: "slow EHLO",
+  dot: "slow dot",
+};
+
+/** A mail that the relay accepted, in its own log. */
 export interface Take {
   emailId: string;
   recipient: string;
-  /** When it was offered, and when it was decided to answer 250, in milliseconds since the epoch. */
+  /** The times of MAIL and of the final 250, in milliseconds since the epoch. */
   begun: number;
   time: number;
-  session: Session;
-}
-
-/** One connection to the relay. */
-export interface Session {
-  /** The name that its client gave in EHLO. */
-  by: string;
-  /** When the relay or the network broke it off; a client that leaves of itself has its answers. */
-  brokenOff?: number;
-  /** When it last began a mail: one before that got its 250 through. */
-  begun: number;
+  session: Pick<Session, "by" | "begun" | "brokenOff">;
 }
 
 /** The relay, an SMTP server of the harness, with its own log. */
 export class ChaosRelay {
   readonly takes: Take[] = [];
-  /** When it last took a mail of each client, by the name in EHLO. */
+  /** The time at which it last accepted a mail of each client, by the name in EHLO. */
   readonly lastTakes = new Map<string, number>();
-  /** Recipients that were refused for good. */
+  /** Recipients that it refused for good. */
   readonly refused = new Set<string>();
   mood: Mood = "well";
   #password: string;
-  #inTransaction = 0;
   #wellAgain = Promise.withResolvers<undefined>();
+  readonly #greylisted = new Set<string>();
   readonly #random: Random;
-  readonly #server: SMTPServer;
-  readonly #sockets = new Map<number, Socket>();
-  readonly #brokenOff = new WeakSet<Socket>();
-  readonly #sessions = new WeakMap<SMTPServerSession, Session>();
+  readonly #relay = new SmtpRelay((...given) => this.#answer(...given));
 
   constructor(password: string, random: Random) {
     this.#password = password;
     this.#random = random;
-    this.#server = this.#createServer();
   }
 
   /** Listens on loopback; resolves to the port. */
-  async start(): Promise<number> {
-    const listening = this.#server.listen(0, "127.0.0.1");
-    await once(listening, "listening");
-    listening.on("connection", (socket) => {
-      const { remotePort = 0 } = socket;
-      this.#sockets.set(remotePort, socket);
-      socket.once("close", () => this.#sockets.delete(remotePort));
-    });
-    return (listening.address() as AddressInfo).port;
+  start(): Promise<number> {
+    return this.#relay.start();
   }
 
-  /** Mails that were begun and have no answer yet. */
-  get inTransaction(): number {
-    return this.#inTransaction;
-  }
-
-  /** Turns to another mood; a relay that closes breaks off what is under way. */
+  /** Turns to another mood. */
   turn(mood: Mood): void {
     this.mood = mood;
-    if (mood === "closed") this.#breakAll();
+    if (mood === "closed") this.#relay.breakAll();
     if (mood === "stalling") this.#wellAgain = Promise.withResolvers();
     else this.#wellAgain.resolve(undefined);
   }
 
-  /** Wants another password from now on, and ends the sessions of those who had the old one. */
+  /** Wants another password from now on, and ends all sessions. */
   changePassword(password: string): void {
     this.#password = password;
-    this.#breakAll();
+    this.#relay.breakAll();
   }
 
   stop(): void {
     this.turn("well");
-    this.#breakAll();
-    this.#server.close();
+    this.#relay.stop();
   }
 
-  #createServer(): SMTPServer {
-    const server = new SMTPServer({
-      disabledCommands: ["STARTTLS"],
-      allowInsecureAuth: true,
-      disableReverseLookup: true,
-      onConnect: (_session, done) => void this.#greet().then(done),
-      onAuth: ({ username, password }, _session, done) => {
-        const right = password === this.#password;
-        done(right ? null : reply(535, "5.7.8 not these days"), { user: username });
-      },
-      onMailFrom: (_address, session, done) => void this.#begin(session).then(done),
-      onRcptTo: ({ address }, _session, done) => void this.#judge(address).then(done),
-      onData: (stream, session, done) => {
-        const taking = text(stream).then((raw) => this.#take(raw, session));
-        taking.then(
-          (error) => done(error ?? null, "2.0.0 taken"),
-          () => done(reply(451, "broken off")),
-        );
-      },
-    });
-    server.on("error", () => undefined);
-    return server;
+  async #answer(phase: Phase, text: string, session: Session): Promise<string> {
+    if (SLOW[phase] === this.mood) await sleep(this.#random.whole(SLOW_LEAST_MS, SLOW_MOST_MS));
+    if (phase === "dot") await sleep(this.#random.whole(LEAST_MS, MOST_MS));
+    if (this.mood === "stalling") await this.#wellAgain.promise;
+    switch (phase) {
+      case "greeting":
+        return this.mood === "closed" ? "421 4.3.2 closed for now" : WELL.greeting;
+      case "AUTH":
+        return this.#isRight(text) ? WELL.AUTH : "535 5.7.8 not these days";
+      case "MAIL":
+        return this.#begin(session);
+      case "RCPT":
+        return this.#judge(addressIn(text));
+      case "dot":
+        return this.#end(text, session);
+      case "EHLO":
+      case "DATA":
+        return WELL[phase];
+    }
   }
 
-  async #greet(): Promise<Error | null> {
-    await this.#wait();
-    return this.mood === "closed" ? reply(421, "4.3.2 closed for now") : null;
+  /** `command`: AUTH PLAIN with the initial response of RFC 4616. */
+  #isRight(command: string): boolean {
+    const response = Buffer.from(command.split(" ")[2] ?? "", "base64").toString();
+    return response.split("\0")[2] === this.#password;
   }
 
-  async #begin(session: SMTPServerSession): Promise<Error | null> {
-    this.#sessionOf(session).begun = Date.now();
-    await this.#wait();
-    return this.mood === "throttling" ? reply(450, "4.7.1 too much of you") : null;
+  #begin({ mails }: Session): string {
+    if (this.mood === "throttling") return "450 4.7.1 too much of you";
+    const isOver = this.mood === "limiting" && mails > MAILS_MAX;
+    return isOver ? "421 4.7.0 too many mails on this connection" : WELL.MAIL;
   }
 
-  async #judge(address: string): Promise<Error | null> {
-    await this.#wait();
-    if (address.endsWith(`@${NEVER}`)) return reply(451, "4.2.1 never");
-    if (this.mood === "refusing" && this.#random.chance(0.3)) return reply(451, "4.3.0 not now");
-    if (!address.endsWith(`@${GONE}`)) return null;
+  #judge(address: string): string {
+    if (address.endsWith(`@${NEVER}`)) return "451 4.2.1 never";
+    if (this.mood === "refusing" && this.#random.chance(0.3)) return "451 4.3.0 not now";
+    const refusesUs = this.mood === "refusing us";
+    if (!refusesUs && !address.endsWith(`@${GONE}`)) return WELL.RCPT;
     this.refused.add(address);
-    return reply(550, "5.1.1 gone");
+    return refusesUs ? "554 5.7.1 <client>: Client host rejected: Access denied" : "550 5.1.1 gone";
   }
 
-  async #take(raw: string, session: SMTPServerSession): Promise<Error | undefined> {
-    this.#inTransaction += 1;
-    await sleep(this.#random.whole(LEAST_MS, MOST_MS));
-    await this.#wait();
-    this.#inTransaction -= 1;
+  #end(mail: string, session: Session): string {
+    const [recipient = ""] = session.recipients;
+    if (this.mood === "refusing" && this.#random.chance(0.3)) return "451 4.3.0 not now";
+    if (this.mood === "greylisting" && !this.#greylisted.has(recipient)) {
+      this.#greylisted.add(recipient);
+      return "451 4.7.1 greylisted, try again later";
+    }
     const drops = this.mood === "dropping" && this.#random.chance(0.5);
-    const loses = drops && this.#random.chance(0.5);
-    if (this.mood === "refusing" && this.#random.chance(0.3)) return reply(451, "4.3.0 not now");
-    if (!loses) this.#log(raw, session);
-    if (drops) this.#breakOff(this.#sockets.get(session.remotePort));
-    return undefined;
+    if (drops && this.#random.chance(0.5)) return "drop";
+    this.#log(mail, session);
+    return drops ? "drop" : WELL.dot;
   }
 
-  #log(raw: string, session: SMTPServerSession): void {
-    const emailId = /^Message-ID:\s*<([^@>]+)/im.exec(raw)?.[1] ?? "";
-    const known = this.#sessionOf(session);
-    const { begun, by } = known;
+  #log(mail: string, session: Session): void {
+    const emailId = /^Message-ID:\s*<([^@>]+)/im.exec(mail)?.[1] ?? "";
+    const { begun, by } = session;
     const time = Date.now();
     this.lastTakes.set(by, time);
-    for (const { address: recipient } of session.envelope.rcptTo)
-      this.takes.push({ emailId, recipient, begun, time, session: known });
+    for (const recipient of session.recipients) {
+      this.takes.push({ emailId, recipient, begun, time, session });
+    }
   }
-
-  #sessionOf(session: SMTPServerSession): Session {
-    const known = this.#sessions.get(session);
-    if (known) return known;
-    const first: Session = {
-      by: (session.hostNameAppearsAs || "").replace(".example", ""),
-      begun: 0,
-    };
-    this.#sessions.set(session, first);
-    const socket = this.#sockets.get(session.remotePort);
-    socket?.once("close", (hadError) => {
-      if (hadError || this.#brokenOff.has(socket)) first.brokenOff = Date.now();
-    });
-    return first;
-  }
-
-  async #wait(): Promise<void> {
-    if (this.mood === "stalling") await this.#wellAgain.promise;
-  }
-
-  #breakAll(): void {
-    for (const socket of this.#sockets.values()) this.#breakOff(socket);
-  }
-
-  #breakOff(socket?: Socket): void {
-    if (socket) this.#brokenOff.add(socket);
-    socket?.resetAndDestroy();
-  }
-}
-
-function reply(responseCode: number, message: string): Error {
-  return Object.assign(new Error(message), { responseCode });
 }

@@ -27,7 +27,7 @@ describe("breakCopy", () => {
   });
 
   it("refuses when the text is not there any more", () => {
-    expect(() => breakCopy(directory, "early-202")).toThrow(/send-route\.ts/);
+    expect(() => breakCopy(directory, "early-202")).toThrow(/send\/route\.ts/);
   });
 });
 

@@ -27,10 +27,10 @@ export const SABOTAGES = {
   "early-202": {
     file: "services/api/src/send/route.ts",
     from: `    await publish({ ...message, ...way }).catch((error: unknown) => {
-      throw toProblem(error, id);
+      throw publishProblem(error, id) ?? error;
     });`,
     to: `    void publish({ ...message, ...way }).catch(() => undefined);
-    void toProblem;`,
+    void publishProblem;`,
     caughtBy: "lost",
   },
   /** The broker forgets a delivery before a relay has taken it. */

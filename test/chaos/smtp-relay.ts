@@ -72,10 +72,10 @@ export class SmtpRelay {
   }
 }
 
-/** Ends a connection at once. */
-export function breakOff(session: Session): void {
+/** Resets a connection. */
+function breakOff(session: Session): void {
   session.brokenOff ??= Date.now();
-  session.socket.destroy();
+  session.socket.resetAndDestroy();
 }
 
 async function converse(session: Session, answer: Answer): Promise<void> {
