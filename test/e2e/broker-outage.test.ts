@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, startBroker, type Broker } from "../support/broker-process.ts";
 import { allReady, emailNumber, startSystem, type Answer, type System } from "../support/system.ts";
-import { waitFor } from "@wellsent/testing";
+import { probe, waitFor } from "@wellsent/testing";
 
 const inDocker = process.env["BROKER_IN_DOCKER"] === "true";
 const dir = mkdtempSync(join(tmpdir(), "wellsent-outage-"));
@@ -102,6 +102,22 @@ describe("the queue emailer deleted under load", () => {
     expect(statusesOf(answers).filter((status) => status !== 503)).toEqual([202]);
     await allTaken(after);
     expectNoRestart();
+  });
+});
+
+describe("the binding of emails to emailer removed", () => {
+  it("is there again within two seconds, though no connection was lost", async () => {
+    const program = await probe(broker.url);
+    await program.channel.unbindQueue("emailer", "emails", "");
+
+    await sleep(2_000);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, number) => system.send(emailNumber(number))),
+    );
+
+    expect(statusesOf(answers)).toEqual([202]);
+    await allTaken(answers);
+    await program.close();
   });
 });
 

@@ -13,7 +13,8 @@ import type { Log } from "@wellsent/runtime";
 import type { ApiMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import { publishProblem } from "./problems.ts";
-import { createSendHandler, refuseAtOnce, type SendOptions } from "./send/route.ts";
+import { createAdmission, type AdmissionOptions } from "./send/admission.ts";
+import { createSendHandler, type SendOptions } from "./send/route.ts";
 import { sendOperation } from "./send/operation.ts";
 
 /** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
@@ -21,7 +22,7 @@ const JSON_ESCAPE = 6;
 const JSON_REST_BYTES = 65_536;
 
 /** Options of {@link createApp}. */
-export interface AppOptions extends SendOptions {
+export interface AppOptions extends Omit<SendOptions, "admission">, AdmissionOptions {
   /** Returns the name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
   authenticate: (authorization: string | undefined) => string;
   /** Where the API listens, if it asks for no key: web pages are refused then. */
@@ -33,6 +34,7 @@ export interface AppOptions extends SendOptions {
 /** Creates the HTTP API. */
 export function createApp(options: AppOptions) {
   const { authenticate, anonymousOn, bodyMaxBytes, metrics, log } = options;
+  const admission = createAdmission(options);
   const limitBytes = JSON_ESCAPE * bodyMaxBytes + JSON_REST_BYTES;
   const routes = withOpenapi(describeApi(bodyMaxBytes), [
     {
@@ -44,10 +46,10 @@ export function createApp(options: AppOptions) {
         // A request that its head condemns is refused before its body is read.
         requireJsonAccepted,
         requireJson,
-        refuseAtOnce(options),
+        admission.refuseAtOnce,
         readBody(limitBytes),
         parseJsonBody(),
-        createSendHandler(options),
+        createSendHandler({ ...options, admission }),
       ],
     },
   ]);

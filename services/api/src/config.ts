@@ -26,6 +26,9 @@ export const variables = z
     EMAILER_QUEUE_MAX: integer(1, 1_000_000_000)
       .default(500_000)
       .describe("Sends are refused while the queue `emailer` holds this many"),
+    QUEUES_MAX_BYTES: integer(1, 2 ** 49)
+      .default(25_769_803_776)
+      .describe("Sends are refused while `emailer` and `logger` hold this many bytes, by estimate"),
   })
   .refine(({ API_KEYS_FILE, API_ANONYMOUS }) => API_KEYS_FILE !== undefined || API_ANONYMOUS, {
     path: ["API_KEYS_FILE"],
@@ -45,7 +48,11 @@ export function loadConfig(env: Env) {
     patienceMs: v.SEND_PATIENCE_MS,
     apiKeysFile: v.API_KEYS_FILE,
     anonymousOn: v.API_KEYS_FILE === undefined ? networkOf(v.HTTP_HOST) : undefined,
-    limits: { bodyMaxBytes: v.BODY_MAX_BYTES, emailerQueueMax: v.EMAILER_QUEUE_MAX },
+    limits: {
+      bodyMaxBytes: v.BODY_MAX_BYTES,
+      emailerQueueMax: v.EMAILER_QUEUE_MAX,
+      queuesMaxBytes: v.QUEUES_MAX_BYTES,
+    },
   } as const;
 }
 

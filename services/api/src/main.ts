@@ -4,7 +4,7 @@ import { createService, runMain } from "@wellsent/runtime";
 import { topology } from "@wellsent/contract";
 import { ApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
-import { Backlog } from "./send/queue-monitor.ts";
+import { QueueMonitor } from "./send/queue-monitor.ts";
 import { loadConfig } from "./config.ts";
 import { createApiMetrics } from "./metrics.ts";
 
@@ -18,13 +18,16 @@ runMain((host) => {
 
   const control = new AmqpConnection({ ...amqp, purpose: "control" });
   const publishing = new AmqpConnection({ ...amqp, purpose: "publish" });
-  const backlog = new Backlog({ ...amqp, ...config.limits, connection: control, metrics });
+  const queues = new QueueMonitor({ ...amqp, ...config.limits, connection: control, metrics });
   const publisher = new Publisher({ ...amqp, ...config.publish, connection: publishing });
 
   const keys = new ApiKeys({ file: config.apiKeysFile, metrics, log });
   const app = createApp({
-    publish: (publication) => publisher.publishWithin(publication, config.patienceMs),
-    refusal: () => publisher.refusal() ?? backlog.refusal(),
+    publish: async (publication) => {
+      await publisher.publishWithin(publication, config.patienceMs);
+      queues.noteStored(publication.body.length);
+    },
+    refusal: () => publisher.refusal() ?? queues.refusal(),
     authenticate: keys.authenticate,
     ...config.limits,
     patienceMs: config.patienceMs,
@@ -42,12 +45,12 @@ runMain((host) => {
   const checks = [
     control.check,
     publishing.check,
-    backlog.check,
+    queues.check,
     publisher.check,
     keys.check,
     http.check,
   ];
 
   // Started left to right, stopped right to left: the last requests are answered before the publisher goes.
-  return program(checks, [keys, control, publishing, backlog, publisher, http]);
+  return program(checks, [keys, control, publishing, queues, publisher, http]);
 });

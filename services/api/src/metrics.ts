@@ -9,6 +9,8 @@ const HELP = {
   wellsent_api_key_faults:
     "Lines of API_KEYS_FILE that are no key; 1 where the file cannot be read",
   wellsent_emailer_queue_depth: "Messages ready in the queue emailer, as read last",
+  wellsent_queues_bytes: "Bytes ready in the queues emailer and logger, by estimate",
+  wellsent_sends_waiting: "Sends that wait for a broker that changes nodes",
 };
 
 /** The metrics of the API. */
@@ -24,5 +26,7 @@ export function createApiMetrics(registry: Registry) {
     apiKeys: gauge("wellsent_api_keys"),
     apiKeyFaults: gauge("wellsent_api_key_faults"),
     queueDepth: gauge("wellsent_emailer_queue_depth"),
+    queueBytes: gauge("wellsent_queues_bytes"),
+    waiting: gauge("wellsent_sends_waiting"),
   };
 }

@@ -25,6 +25,7 @@ export const PROBLEMS = {
     },
     TOPOLOGY_UNVERIFIED: { status: 503, retryAfter: 5, title: "The queues are not verified" },
     QUEUE_FULL: { status: 503, retryAfter: 30, title: "Too many emails wait to be sent" },
+    QUEUE_BYTES_FULL: { status: 503, retryAfter: 30, title: "The waiting emails are too large" },
   }),
 };
 

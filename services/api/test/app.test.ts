@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Problem } from "@wellsent/http";
 import { PublishRefused, PublishUnknown } from "@wellsent/runtime";
 import { isEmailId, readEmail } from "@wellsent/contract";
+import { waitFor } from "@wellsent/testing";
 import { describe, expect, it } from "@jest/globals";
 import request from "supertest";
 import { PROBLEMS } from "../src/problems.ts";
@@ -200,6 +201,34 @@ describe("POST /send", () => {
     expect(response.status).toBe(202);
     expect(published).toHaveLength(1);
     expect(published[0]?.ifAgain).toEqual({ "x-maybe-duplicate": true });
+  });
+
+  it("accepts every send that waited, though more than the publish window waited", async () => {
+    let away = true;
+    let inWindow = 0;
+    const refusal = () => {
+      if (away) return new PublishRefused("AMQP_DISCONNECTED", "");
+      return inWindow >= 10 ? new PublishRefused("AMQP_WINDOW_FULL", "") : undefined;
+    };
+    const publish = async () => {
+      inWindow += 1;
+      await sleep(1);
+      inWindow -= 1;
+    };
+    const { app, registry } = createTestApp({ refusal, publish, patienceMs: 30_000 });
+    const server = app.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const waiting = async () =>
+      (await registry.getSingleMetricAsString("wellsent_sends_waiting")).trim();
+
+    const sends = Array.from({ length: 300 }, () => request(server).post("/send").send(EMAIL));
+    const answers = Promise.all(sends.map(async (send) => (await send).status));
+    await waitFor("all to wait", async () => (await waiting()).endsWith(" 300"));
+    away = false;
+
+    expect(new Set(await answers)).toEqual(new Set([202]));
+    expect(await waiting()).toMatch(/ 0$/);
+    server.close();
   });
 
   it("publishes nothing for a client that has gone meanwhile", async () => {

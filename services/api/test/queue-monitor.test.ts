@@ -4,7 +4,7 @@ import { topology } from "@wellsent/contract";
 import { createFakeLog, waitFor } from "@wellsent/testing";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Registry } from "prom-client";
-import { Backlog } from "../src/send/queue-monitor.ts";
+import { QueueMonitor } from "../src/send/queue-monitor.ts";
 import { createApiMetrics } from "../src/metrics.ts";
 
 /** A broker with one queue that is looked at; `check` says what comes of a look. */
@@ -13,13 +13,14 @@ function createFakeBroker() {
     away: false,
     declared: 0,
     channels: 0,
+    bound: 0,
     check: (): Promise<{ messageCount: number }> => Promise.resolve({ messageCount: 0 }),
   };
   const createChannel = () =>
     Object.assign(new EventEmitter(), {
       assertExchange: () => Promise.resolve(),
       assertQueue: () => Promise.resolve(broker.declared++),
-      bindQueue: () => Promise.resolve(),
+      bindQueue: () => Promise.resolve(broker.bound++),
       bindExchange: () => Promise.resolve(),
       checkQueue(this: EventEmitter) {
         return broker.check().catch((error: unknown) => {
@@ -43,8 +44,8 @@ function createFakeBroker() {
   return { broker, connection: { connected } as unknown as AmqpConnection };
 }
 
-let backlog: Backlog | undefined;
-afterEach(() => backlog?.stop());
+let monitor: QueueMonitor | undefined;
+afterEach(() => monitor?.stop());
 
 function start(times = { lookMs: 10, staleMs: 100, declareMs: 60_000 }) {
   const { broker, connection } = createFakeBroker();
@@ -54,75 +55,114 @@ function start(times = { lookMs: 10, staleMs: 100, declareMs: 60_000 }) {
     throw error;
   };
   const options = { connection, topology: topology(), fail, log: createFakeLog(), metrics };
-  backlog = new Backlog({ ...options, emailerQueueMax: 100, times });
-  backlog.start();
-  return { broker, backlog, registry };
+  monitor = new QueueMonitor({
+    ...options,
+    emailerQueueMax: 100,
+    queuesMaxBytes: 1_000_000_000,
+    times,
+  });
+  monitor.start();
+  return { broker, monitor, registry };
 }
 
-describe("Backlog", () => {
+describe("QueueMonitor", () => {
   it("refuses and is unready until the queues were verified", async () => {
-    const { backlog } = start();
+    const { monitor } = start();
 
-    expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
-    expect(backlog.check()?.blocks).toBe(true);
+    expect(monitor.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
+    expect(monitor.check()?.blocks).toBe(true);
 
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
-    expect(backlog.check()).toBeUndefined();
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
+    expect(monitor.check()).toBeUndefined();
   });
 
   it("refuses while the queue holds too many, and says how many", async () => {
-    const { broker, backlog, registry } = start();
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    const { broker, monitor, registry } = start();
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
 
     broker.check = () => Promise.resolve({ messageCount: 100 });
-    await waitFor("sends are refused", () => backlog.refusal() !== undefined);
+    await waitFor("sends are refused", () => monitor.refusal() !== undefined);
 
-    expect(backlog.refusal()?.code).toBe("QUEUE_FULL");
-    expect(backlog.check()?.blocks).toBe(false);
+    expect(monitor.refusal()?.code).toBe("QUEUE_FULL");
+    expect(monitor.check()?.blocks).toBe(false);
     expect(await registry.metrics()).toContain("wellsent_emailer_queue_depth 100");
   });
 
   it("refuses at once when the queue is missing, declares it again, and stays ready", async () => {
     // No look becomes stale in this test, so only the missing queue can refuse a send.
-    const { broker, backlog } = start({ lookMs: 10, staleMs: 60_000, declareMs: 60_000 });
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    const { broker, monitor } = start({ lookMs: 10, staleMs: 60_000, declareMs: 60_000 });
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     const declared = broker.declared;
 
     broker.check = () => Promise.reject(new Error("404"));
-    await waitFor("sends are refused", () => backlog.refusal() !== undefined);
+    await waitFor("sends are refused", () => monitor.refusal() !== undefined);
     broker.check = () => Promise.resolve({ messageCount: 0 });
 
-    expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
-    expect(backlog.check()?.blocks).toBe(false);
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    expect(monitor.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
+    expect(monitor.check()?.blocks).toBe(false);
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     expect(broker.declared).toBeGreaterThan(declared);
   });
 
   it("refuses when a look has no answer for too long", async () => {
-    const { broker, backlog } = start();
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    const { broker, monitor } = start();
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     let answer: (count: { messageCount: number }) => void = () => undefined;
 
     broker.check = () =>
       new Promise((resolve) => {
         answer = resolve;
       });
-    await waitFor("sends are refused", () => backlog.refusal() !== undefined);
+    await waitFor("sends are refused", () => monitor.refusal() !== undefined);
 
-    expect(backlog.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
+    expect(monitor.refusal()?.code).toBe("TOPOLOGY_UNVERIFIED");
     answer({ messageCount: 0 });
     broker.check = () => Promise.resolve({ messageCount: 0 });
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
+  });
+
+  it("refuses while the queues hold too many bytes, by the average of what was accepted", async () => {
+    const { broker, monitor } = start();
+    broker.check = () => Promise.resolve({ messageCount: 99 });
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
+
+    for (let email = 0; email < 2_000; email += 1) monitor.noteStored(20_000_000);
+    await waitFor("sends are refused", () => monitor.refusal() !== undefined);
+
+    expect(monitor.refusal()?.code).toBe("QUEUE_BYTES_FULL");
+    expect(monitor.check()?.blocks).toBe(false);
+  });
+
+  it("is not misled by one large email", async () => {
+    const { broker, monitor } = start();
+    broker.check = () => Promise.resolve({ messageCount: 99 });
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
+    const { bound } = broker;
+
+    monitor.noteStored(20_000_000);
+    await waitFor("two more looks", () => broker.bound >= bound + 4);
+
+    expect(monitor.refusal()).toBeUndefined();
+  });
+
+  it("declares the bindings of both queues with every look", async () => {
+    const { broker, monitor } = start();
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
+    const { bound } = broker;
+
+    await waitFor("three more looks", () => broker.bound >= bound + 6);
+
+    expect(broker.bound).toBeGreaterThanOrEqual(bound + 6);
   });
 
   it("declares the topology again and again on the same channel, and keeps accepting", async () => {
-    const { broker, backlog } = start({ lookMs: 10, staleMs: 60_000, declareMs: 20 });
+    const { broker, monitor } = start({ lookMs: 10, staleMs: 60_000, declareMs: 20 });
     const queues = topology().queues.length;
-    await waitFor("sends are accepted", () => backlog.refusal() === undefined);
+    await waitFor("sends are accepted", () => monitor.refusal() === undefined);
 
     await waitFor("three declarations", () => broker.declared >= 3 * queues);
 
     expect(broker.channels).toBe(1);
-    expect(backlog.refusal()).toBeUndefined();
+    expect(monitor.refusal()).toBeUndefined();
   });
 });
