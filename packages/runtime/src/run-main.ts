@@ -62,6 +62,9 @@ function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown)
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", fail).on("unhandledRejection", fail);
+  // Node's own listener would print text between the JSON lines of the log. A warning's message may quote a secret.
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => log.warn("Node warning", describe(warning)));
   lifecycle.start(components).catch(fail);
   return fail;
 }

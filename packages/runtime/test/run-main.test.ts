@@ -43,6 +43,23 @@ describe("runMain", () => {
     },
   );
 
+  it("logs a warning of Node or a library as JSON, without its message", async () => {
+    const program = run("warns");
+    await program.logged("Node warning");
+    await program.logged("started");
+
+    program.kill("SIGTERM");
+
+    const { stdout, stderr } = await program.ended;
+    const warnings = linesOf(stdout).filter(({ message }) => message === "Node warning");
+    expect(warnings).toMatchObject([
+      { level: "warn", error: "MaxListenersExceededWarning" },
+      { level: "warn", code: "LIB001" },
+    ]);
+    expect(stdout + stderr).not.toContain("secret");
+    expect(stderr).toBe("");
+  });
+
   it("exits with 78 and says why when the configuration is wrong", async () => {
     expect(await run("build-fails", "config").ended).toStrictEqual({
       code: 78,
