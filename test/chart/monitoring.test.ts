@@ -51,7 +51,9 @@ describe("the runbook", () => {
     for (const { heading, blocks } of ofAlerts) {
       expect([heading, blocks[3]]).toEqual([
         heading,
-        expect.stringMatching(/`(ready|ask|logs|rabbit|docker compose|kubectl) |panel|wellsent_/),
+        expect.stringMatching(
+          /`(ready|ask|audit|logs|rabbit|docker compose|kubectl) |panel|wellsent_/,
+        ),
       ]);
     }
   });
