@@ -32,8 +32,8 @@ runMain((host) => {
   const relays = new Relays({
     relays: config.relays,
     ending: ending.signal,
-    onTrouble: () => flow.pause("relays"),
-    onWell: () => flow.resume("relays"),
+    onDown: () => flow.pause("relays"),
+    onUp: () => flow.resume("relays"),
     metrics,
     log,
   });

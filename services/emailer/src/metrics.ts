@@ -12,6 +12,7 @@ const HELP = {
   wellsent_smtp_send_duration_seconds: "Time to hand one mail to the relay, taken or not",
   wellsent_email_accept_to_sent_seconds: "Time from accepting an email to the relay taking it",
   wellsent_relay_circuit_open: "1 while the relay is in trouble and nothing is sent to it",
+  wellsent_relay_slow: "1 while every connection to the relay has waited ten seconds for a reply",
   wellsent_relay_auth_refused: "1 while the relay refuses our user or password",
   wellsent_relay_refusing_all: "1 while the relay refuses nearly all mail for good",
 };
@@ -36,6 +37,7 @@ export function createEmailerMetrics(registry: Registry, paused: () => boolean =
     sendSeconds: histogram("wellsent_smtp_send_duration_seconds", SEND_BUCKETS, "relay"),
     acceptToSentSeconds: histogram("wellsent_email_accept_to_sent_seconds", SENT_BUCKETS),
     circuitOpen: gauge("wellsent_relay_circuit_open", "relay"),
+    relaySlow: gauge("wellsent_relay_slow", "relay"),
     authRefused: gauge("wellsent_relay_auth_refused", "relay"),
     refusingAll: gauge("wellsent_relay_refusing_all", "relay"),
   };

@@ -2,16 +2,18 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 
-/** Where in a conversation a relay can misbehave. */
-export type Phase = "greeting" | "EHLO" | "STARTTLS" | "AUTH" | "MAIL" | "RCPT" | "DATA" | "dot";
+/** Where in a session a relay can misbehave. */
+export type Phase =
+  "greeting" | "EHLO" | "STARTTLS" | "AUTH" | "MAIL" | "RCPT" | "DATA" | "dot" | "RSET" | "QUIT";
 
-/** What it does there: says a reply; or drops the connection when it is `drop`, or says nothing when it is `stall`. */
+/** What it does there: sends a reply, closes the connection (`drop`), resets it (`reset`), or sends nothing (`stall`). */
 export type Behaviour = string;
 
-/** What a relay does in a phase, by what it was sent; well, where that is undefined. */
-export type Script = (phase: Phase, line: string) => Behaviour | undefined;
+/** What a relay does in a phase, at once or later, by the line that it was sent; it works well where that is undefined. */
+export type Script = (phase: Phase, line: string) => Behaviour | Promise<Behaviour> | undefined;
 
-const WELL: Record<Phase, string> = {
+/** The replies of a relay that works well. */
+export const WELL: Record<Phase, string> = {
   greeting: "220 relay.example ESMTP",
   EHLO: "250-relay.example\r\n250 AUTH PLAIN",
   STARTTLS: "454 4.7.0 not now",
@@ -20,6 +22,8 @@ const WELL: Record<Phase, string> = {
   RCPT: "250 2.1.5 ok",
   DATA: "354 go on",
   dot: "250 2.0.0 taken",
+  RSET: "250 2.0.0 ok",
+  QUIT: "221 2.0.0 bye",
 };
 
 /** A relay that follows a script, and what it saw. */
@@ -35,10 +39,11 @@ export interface ScriptedRelay {
   close: () => void;
 }
 
-/** Starts a relay on loopback. */
+/** Starts a relay on a loopback address. */
 export async function startScriptedRelay(
   script: Script = () => undefined,
   port = 0,
+  host = "127.0.0.1",
 ): Promise<ScriptedRelay> {
   const sockets = new Set<Socket>();
   const connections = { now: 0, most: 0 };
@@ -60,7 +65,7 @@ export async function startScriptedRelay(
       },
       relay.taken,
     );
-  }).listen(port, "127.0.0.1");
+  }).listen(port, host);
   await once(server, "listening");
   const close = () => {
     server.close();
@@ -71,16 +76,19 @@ export async function startScriptedRelay(
 
 function converse(
   socket: Socket,
-  answer: (phase: Phase, line: string) => string,
+  answer: (phase: Phase, line: string) => Behaviour | Promise<Behaviour>,
   taken: string[],
 ): void {
   let inBody = false;
   let recipient = "";
-  const act = (phase: Phase, line: string): string => {
-    const behaviour = answer(phase, line);
+  const act = async (phase: Phase, line: string): Promise<void> => {
+    const behaviour = await answer(phase, line);
+    if (phase === "DATA") inBody = behaviour.startsWith("3");
+    if (phase === "dot" && behaviour.startsWith("2")) taken.push(recipient);
     if (behaviour === "drop") socket.destroy();
+    else if (behaviour === "reset") socket.resetAndDestroy();
     else if (behaviour !== "stall") socket.write(`${behaviour}\r\n`);
-    return behaviour;
+    if (phase === "QUIT" && behaviour !== "stall") socket.end();
   };
   const lines = createInterface(socket).on("error", () => undefined);
   lines.on("line", (line) => {
@@ -88,15 +96,22 @@ function converse(
     if (inBody) {
       if (line !== ".") return;
       inBody = false;
-      if (act("dot", recipient).startsWith("2")) taken.push(recipient);
-    } else if (verb === "QUIT" || verb === "RSET" || verb === "NOOP") socket.write("250 ok\r\n");
-    else if (verb === "HELO") act("EHLO", line);
-    else if (verb === "STAR") act("STARTTLS", line);
-    else {
-      if (verb === "RCPT") recipient = /<(.*)>/.exec(line)?.[1] ?? "";
-      const behaviour = act(verb as Phase, line);
-      inBody = verb === "DATA" && behaviour.startsWith("3");
+      void act("dot", recipient);
+      return;
     }
+    if (verb === "RCPT") recipient = /<(.*)>/.exec(line)?.[1] ?? "";
+    void act(PHASES[verb] ?? "EHLO", line);
   });
-  act("greeting", "");
+  void act("greeting", "");
 }
+
+/** Phases by the first four letters of their command. HELO counts as EHLO. */
+const PHASES: Partial<Record<string, Phase>> = {
+  STAR: "STARTTLS",
+  AUTH: "AUTH",
+  MAIL: "MAIL",
+  RCPT: "RCPT",
+  DATA: "DATA",
+  RSET: "RSET",
+  QUIT: "QUIT",
+};

@@ -1,22 +1,32 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
+import { setTimeout as sleep } from "node:timers/promises";
 import { classify, explainBriefly, isAuthRefused, isOfOneMail } from "../src/relay/classify.ts";
-import { createMailTransport, type MailTransport, type Sent } from "../src/relay/smtp-transport.ts";
+import { SmtpTransport, type Sent } from "../src/relay/smtp-transport.ts";
+import { TIMEOUTS, type Timeouts } from "../src/relay/timeouts.ts";
 import type { RelayConfig } from "../src/config.ts";
-import { startScriptedRelay, type Behaviour, type Phase, type Script } from "./scripted-relay.ts";
-import { mailTo, relayAt } from "./support.ts";
+import { startScriptedRelay, WELL } from "./scripted-relay.ts";
+import type { Behaviour, Phase, Script, ScriptedRelay } from "./scripted-relay.ts";
+import { mailTo, relayAt, until } from "./support.ts";
 
 const ADA = mailTo("ada@example.com");
-const PATIENCE_MS = 250;
+const live = new AbortController().signal;
 /** Where nothing stalls, a busy machine has its time. */
-const LONG_MS = 5_000;
-const FINAL_MS = 1_000;
+const LONG: Timeouts = { ...TIMEOUTS, stray: 250, final: 5_000 };
+const SHORT: Timeouts = {
+  ...LONG,
+  greeting: 250,
+  command: 250,
+  data: 250,
+  block: 250,
+  final: 1_000,
+};
 const ended: (() => void)[] = [];
 
 afterEach(() => {
   for (const end of ended.splice(0)) end();
 });
 
-const patienceAt = (behaviour: Behaviour) => (behaviour === "stall" ? PATIENCE_MS : LONG_MS);
+const timeoutsAt = (behaviour: Behaviour) => (behaviour === "stall" ? SHORT : LONG);
 const TRANSACTION: Phase[] = ["MAIL", "RCPT", "DATA", "dot"];
 const BEHAVIOURS: [Phase, Behaviour, string][] = [
   ["greeting", "421 4.3.2 not now", "relay"],
@@ -51,7 +61,9 @@ const BEHAVIOURS: [Phase, Behaviour, string][] = [
   ["RCPT", "451 4.7.1 greylisted", "deferred"],
   ["RCPT", "503 5.5.1 bad sequence", "connection"],
   ["RCPT", "no code", "connection"],
-  ["RCPT", "250 2.1.5 ok\r\nstray", "connection"],
+  ["RCPT", "250 2.1.5 ok\r\nstray", "taken"],
+  ["RCPT", "250-2.1.5 ok\r\n550 2.1.5 no", "connection"],
+  ["DATA", "250 ok", "connection"],
   ["RCPT", "554 5.7.1 Relay access denied", "relay"],
   ["RCPT", "553 5.7.1 Sender address rejected: not owned by user", "sender-refused"],
   ["RCPT", "550 5.1.1 no such user", "failed"],
@@ -91,7 +103,7 @@ describe.each(Object.keys(OFFERS))("a relay's behaviour, %s", (offer) => {
       phase === "STARTTLS" ? { tls: "required" } : {},
     );
 
-    expect(verdictOf(await transport.send(ADA, patienceAt(behaviour)))).toBe(verdict);
+    expect(verdictOf(await transport.send(ADA, timeoutsAt(behaviour), live))).toBe(verdict);
   });
 
   it.each(BEHAVIOURS.filter(([phase]) => TRANSACTION.includes(phase)))(
@@ -103,19 +115,19 @@ describe.each(Object.keys(OFFERS))("a relay's behaviour, %s", (offer) => {
         if (at === "MAIL") mails += 1;
         return at === phase && mails > 1 ? behaviour : undefined;
       });
-      await transport.send(ADA, LONG_MS);
+      await transport.send(ADA, LONG, live);
 
-      expect(verdictOf(await transport.send(ADA, patienceAt(behaviour)))).toBe(verdict);
+      expect(verdictOf(await transport.send(ADA, timeoutsAt(behaviour), live))).toBe(verdict);
     },
   );
 });
 
-describe("createMailTransport", () => {
+describe("SmtpTransport", () => {
   it("tells what came before MAIL from what one mail may have caused", async () => {
     const faults = await Promise.all(
       (["greeting", "AUTH", "MAIL", "RCPT", "DATA"] as const).map(async (phase) => {
         const { transport } = await start((at) => (at === phase ? "drop" : undefined));
-        return faultOf(await transport.send(ADA, LONG_MS));
+        return faultOf(await transport.send(ADA, LONG, live));
       }),
     );
 
@@ -126,9 +138,9 @@ describe("createMailTransport", () => {
     const { transport, relay } = await start((at) => (at === "dot" ? "stall" : undefined));
 
     const began = performance.now();
-    expect(verdictOf(await transport.send(ADA, PATIENCE_MS))).toBe("ambiguous");
+    expect(verdictOf(await transport.send(ADA, SHORT, live))).toBe("ambiguous");
 
-    expect(performance.now() - began).toBeGreaterThan(FINAL_MS - 50);
+    expect(performance.now() - began).toBeGreaterThan(SHORT.final - 50);
     expect(relay.log.filter(({ phase }) => phase === "dot")).toHaveLength(1);
   });
 
@@ -142,9 +154,9 @@ describe("createMailTransport", () => {
         return "stall";
       });
 
-      const sending = transport.send(ADA, LONG_MS, { unwanted: unwanted.signal });
+      const sending = transport.send(ADA, LONG, unwanted.signal);
       expect(await sending).toBeUndefined();
-      await transport.send(mailTo("bob@example.com"), LONG_MS);
+      await transport.send(mailTo("bob@example.com"), LONG, live);
 
       expect(relay.taken).toEqual(["bob@example.com"]);
     },
@@ -157,23 +169,22 @@ describe("createMailTransport", () => {
       return undefined;
     });
 
-    expect(verdictOf(await transport.send(ADA, LONG_MS, { unwanted: unwanted.signal }))).toBe(
-      "taken",
-    );
+    expect(verdictOf(await transport.send(ADA, LONG, unwanted.signal))).toBe("taken");
     expect(relay.taken).toEqual(["ada@example.com"]);
   });
 
-  it("reads user and password anew at each connect", async () => {
+  it("reads user and password again at each connect", async () => {
     let pass = "old";
     const { transport, relay } = await start(undefined, {
       credentials: () => ({ user: "user", pass }),
     });
 
-    await transport.send(ADA, LONG_MS);
+    await transport.send(ADA, LONG, live);
     pass = "new";
     transport.renew();
-    await transport.send(ADA, LONG_MS);
-    await transport.probe(LONG_MS);
+    await transport.send(ADA, LONG, live);
+    transport.renew();
+    await transport.probe();
 
     const shown = relay.log
       .filter(({ phase }) => phase === "AUTH")
@@ -186,7 +197,7 @@ describe("createMailTransport", () => {
       at === "EHLO" ? "250 relay.example" : at === "AUTH" ? "502 5.5.1 what" : undefined,
     );
 
-    const fault = faultOf(await transport.send(ADA, LONG_MS));
+    const fault = faultOf(await transport.send(ADA, LONG, live));
 
     expect(isAuthRefused(fault)).toBe(true);
     expect(relay.log.map(({ phase }) => phase)).not.toContain("MAIL");
@@ -197,7 +208,7 @@ describe("createMailTransport", () => {
       credentials: () => ({ user: "user", pass: "" }),
     });
 
-    const fault = faultOf(await transport.send(ADA, LONG_MS));
+    const fault = faultOf(await transport.send(ADA, LONG, live));
 
     expect([classify(fault), isAuthRefused(fault)]).toEqual(["relay", true]);
   });
@@ -206,7 +217,7 @@ describe("createMailTransport", () => {
     const { transport, relay } = await start();
     relay.close();
 
-    expect(explainBriefly(faultOf(await transport.send(ADA, LONG_MS)))).toBe(
+    expect(explainBriefly(faultOf(await transport.send(ADA, LONG, live)))).toBe(
       "ECONNREFUSED at CONN",
     );
   });
@@ -214,18 +225,211 @@ describe("createMailTransport", () => {
   it("never has more connections than it may", async () => {
     const { transport, relay } = await start();
 
-    await Promise.all(Array.from({ length: 20 }, () => transport.send(ADA, LONG_MS)));
+    for (let round = 0; round < 5; round += 1) {
+      const sending = Array.from({ length: 2 }, () => transport.send(ADA, LONG, live));
+      await Promise.all(sending);
+      transport.renew();
+    }
 
     expect(relay.connections.most).toBe(2);
-    expect(relay.taken).toHaveLength(20);
+    expect(relay.taken).toHaveLength(10);
+  });
+
+  it("sends a body of many blocks as it is, with its dots", async () => {
+    const { transport, relay } = await start();
+    const text = ".line\r\n..two\r\n".repeat(20_000);
+
+    const sent = await transport.send({ ...ADA, text }, LONG, live);
+
+    expect(verdictOf(sent)).toBe("taken");
+    expect(relay.taken).toEqual(["ada@example.com"]);
+  });
+
+  it.each(["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "dot"] as const)(
+    "waits at %s as long as it is told",
+    async (phase) => {
+      const { transport } = await start(async (at) => {
+        if (at === phase) await sleep(400);
+        return WELL[at];
+      });
+      const patient = { ...SHORT, greeting: 5_000, command: 5_000, data: 5_000, final: 5_000 };
+
+      expect(verdictOf(await transport.send(ADA, patient, live))).toBe("taken");
+    },
+  );
+
+  it.each(["AUTH", "MAIL", "RCPT", "DATA", "dot", "RSET"] as const)(
+    "survives a reset of the connection at %s",
+    async (phase) => {
+      const refused = phase === "RSET" ? "550 5.1.1 no" : undefined;
+      let resets = 0;
+      const { transport } = await start((at) => {
+        if (at === phase && resets++ === 0) return "reset";
+        return at === "RCPT" && resets === 0 ? refused : undefined;
+      });
+
+      await transport.send(ADA, LONG, live);
+
+      expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
+    },
+  );
+
+  it("uses a connection again after a refusal, and resets it", async () => {
+    let refuses = true;
+    const { transport, relay } = await start((at) =>
+      at === "RCPT" && refuses ? "550 5.1.1 no" : undefined,
+    );
+
+    await transport.send(ADA, LONG, live);
+    refuses = false;
+    await transport.send(ADA, LONG, live);
+
+    expect(count(relay, "greeting")).toBe(1);
+    expect(count(relay, "RSET")).toBe(1);
+  });
+
+  it.each([
+    ["when it was idle for long", { ...LONG, idle: 100 }, () => undefined],
+    ["when it is renewed", LONG, (transport: SmtpTransport) => transport.renew()],
+    ["when it is closed", LONG, (transport: SmtpTransport) => void transport.close()],
+  ])("sends QUIT %s", async (_, timeouts, end) => {
+    const { transport, relay } = await start(undefined, {}, timeouts);
+    await transport.send(ADA, LONG, live);
+
+    end(transport);
+
+    await until(() => relay.connections.now === 0);
+    expect(count(relay, "QUIT")).toBe(1);
+  });
+
+  it.each(["reset", "drop", "stall"])("ends a probe's connection that %ss at QUIT", async (how) => {
+    const { transport, relay } = await start(
+      (at) => (at === "QUIT" ? how : undefined),
+      {},
+      {
+        ...LONG,
+        quit: 100,
+      },
+    );
+
+    expect(await transport.probe()).toBeUndefined();
+    await transport.close();
+
+    await until(() => relay.connections.now === 0);
+  });
+
+  it("sends no further mail over a connection with a stray line", async () => {
+    let strays = true;
+    const { transport, relay } = await start((at) =>
+      at === "RCPT" && strays ? "250 2.1.5 ok\r\n250 2.1.5 again" : undefined,
+    );
+
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
+    strays = false;
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
+
+    expect(count(relay, "greeting")).toBe(2);
+  });
+
+  it("believes no refusal after a stray line", async () => {
+    const replies: Partial<Record<Phase, string>> = {
+      MAIL: "250 2.1.0 ok\r\n250 2.1.0 again",
+      RCPT: "550 5.1.1 no such user",
+    };
+    const { transport } = await start((at) => replies[at]);
+
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("connection");
+  });
+
+  it("forgets a connection that the relay ends with 421 while it is idle", async () => {
+    const { transport, relay } = await start((at) =>
+      at === "dot" ? "250 2.0.0 taken\r\n421 4.4.2 idle too long" : undefined,
+    );
+
+    await transport.send(ADA, LONG, live);
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
+
+    expect(count(relay, "greeting")).toBe(2);
+  });
+
+  it("reads a line without a code as nothing, if the reply follows", async () => {
+    const { transport } = await start((at) =>
+      at === "dot" ? "queued as 1\r\n250 2.0.0 taken" : undefined,
+    );
+
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
   });
 });
 
-async function start(script?: Script, config: Partial<RelayConfig> = {}) {
+describe("a relay's name with several addresses", () => {
+  it("is tried address by address until one greets", async () => {
+    const silent = await startScriptedRelay(() => "stall", 0, "127.0.0.2");
+    const works = await startScriptedRelay(undefined, silent.port, "127.0.0.3");
+    ended.push(silent.close, works.close);
+    const lookup = () => Promise.resolve(["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+    const timeouts = { ...LONG, failover: 200 };
+    const transport = new SmtpTransport(
+      relayAt(silent.port, { host: "relay.example" }),
+      timeouts,
+      lookup,
+    );
+    ended.push(() => void transport.close());
+
+    expect(verdictOf(await transport.send(ADA, timeouts, live))).toBe("taken");
+    transport.renew();
+    expect(verdictOf(await transport.send(ADA, timeouts, live))).toBe("taken");
+
+    expect(count(silent, "greeting")).toBe(1);
+  });
+
+  it("is reached by IPv4 when nobody listens on IPv6", async () => {
+    const { transport, relay } = await start(undefined, { host: "relay.example" }, LONG, () =>
+      Promise.resolve(["::1", "127.0.0.1"]),
+    );
+
+    expect(verdictOf(await transport.send(ADA, LONG, live))).toBe("taken");
+    expect(relay.taken).toHaveLength(1);
+  });
+
+  it("reports the last address's failure when none works", async () => {
+    const lookup = () => Promise.resolve(["127.0.0.8", "127.0.0.9"]);
+    const { transport } = await start(undefined, { host: "relay.example" }, LONG, lookup);
+
+    expect(explainBriefly(faultOf(await transport.send(ADA, LONG, live)))).toBe(
+      "ECONNREFUSED at CONN",
+    );
+  });
+});
+
+describe("TIMEOUTS", () => {
+  it("has the times of RFC 5321 §4.5.3.2, and half a minute an address to connect", () => {
+    const minute = 60_000;
+    expect(TIMEOUTS).toMatchObject({
+      connect: minute / 2,
+      greeting: 5 * minute,
+      command: 5 * minute,
+      data: 2 * minute,
+      block: 3 * minute,
+      final: 10 * minute,
+      held: 10 * minute,
+    });
+  });
+});
+
+async function start(
+  script?: Script,
+  config: Partial<RelayConfig> = {},
+  timeouts = LONG,
+  lookup?: (host: string) => Promise<string[]>,
+) {
   const relay = await startScriptedRelay(script);
-  const transport: MailTransport = createMailTransport(relayAt(relay.port, config), FINAL_MS);
-  ended.push(relay.close, () => transport.close());
+  const transport = new SmtpTransport(relayAt(relay.port, config), timeouts, lookup);
+  ended.push(relay.close, () => void transport.close());
   return { relay, transport };
+}
+
+function count({ log }: ScriptedRelay, phase: Phase): number {
+  return log.filter((each) => each.phase === phase).length;
 }
 
 function verdictOf(sent?: Sent): string {

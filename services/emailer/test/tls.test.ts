@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { classify, explainBriefly } from "../src/relay/classify.ts";
 import { loadConfig } from "../src/config.ts";
-import { createMailTransport } from "../src/relay/smtp-transport.ts";
+import { SmtpTransport } from "../src/relay/smtp-transport.ts";
+import { TIMEOUTS } from "../src/relay/timeouts.ts";
 import { mailTo } from "./support.ts";
 
 const DIR = join(process.cwd(), "services/emailer/test/tls");
 const CA = join(DIR, "ca.pem");
 const ended: (() => void)[] = [];
+const live = new AbortController().signal;
 
 afterEach(() => {
   for (const end of ended.splice(0)) end();
@@ -36,10 +38,10 @@ describe("TLS to a relay", () => {
       MAIL_FROM: "post@horn.example",
       SMTP_URLS: `${base}:${server.port}?${query}`,
     });
-    const [transport] = relays.map((relay) => createMailTransport(relay, 5_000));
-    ended.push(() => transport?.close());
+    const [transport] = relays.map((relay) => new SmtpTransport(relay, TIMEOUTS));
+    ended.push(() => void transport?.close());
 
-    const sent = await transport?.send(mailTo("ada@example.com"), 5_000);
+    const sent = await transport?.send(mailTo("ada@example.com"), TIMEOUTS, live);
 
     const told = sent?.taken === false && `${classify(sent.fault)}: ${explainBriefly(sent.fault)}`;
     expect(told || server.how()).toContain(outcome);

@@ -9,7 +9,7 @@ import { toAdopted, toAttempt, toDeliveries, type Attempt } from "./attempt.ts";
 import { toMail, type Mail, type Sender } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";
 import { conclude, createRecorder, type Limits } from "./outcome.ts";
-import type { SendOptions, SendResult } from "../relay/passage.ts";
+import type { SendOptions, SendResult } from "../relay/relays.ts";
 import { createSuspects } from "./quarantine.ts";
 
 /** A delivery that so many emailers died with is parked before anything else is done with it. */

@@ -6,7 +6,7 @@ import type { Attempt } from "./attempt.ts";
 import type { Config } from "../config.ts";
 import type { HandlerOptions } from "./handle-delivery.ts";
 import type { Mail } from "../mail/mime.ts";
-import type { Result } from "../relay/passage.ts";
+import type { Result } from "../relay/transfer.ts";
 
 /** What became of an attempt. */
 export interface Told {

@@ -1,213 +1,222 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Check } from "@wellsent/runtime";
-import { createCircuit, type Circuit } from "./states.ts";
-import { classify, explain, isOfOneMail, isStall, toTrouble } from "./classify.ts";
-import type { Fault, Trouble } from "./classify.ts";
+import type { Check, Log } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
-import { RefusalWatch } from "./refusal-watch.ts";
-import { createMailTransport, type MailTransport } from "./smtp-transport.ts";
-import type { Hand, Passage, RelayContext, Result } from "./passage.ts";
-import { createUnderWay, type UnderWay } from "./in-flight.ts";
+import type { EmailerMetrics } from "../metrics.ts";
+import { explain, toTrouble, type Fault, type Trouble } from "./classify.ts";
+import { Judge, type Case } from "./judge.ts";
+import { RateLimit } from "./rate-limit.ts";
+import { SlowWatch } from "./slow-watch.ts";
+import { SmtpTransport, type Sent } from "./smtp-transport.ts";
+import { Circuit, type Opening } from "./states.ts";
+import { withFailover, type Timeouts } from "./timeouts.ts";
+import type { Place, Result, Transfer } from "./transfer.ts";
 
-/** A mail that breaks the connection this often, while others pass, is the message's trouble. */
-const BREAKS_MAX = 3;
-/** No clock is trusted with a relay's limit to the millisecond. */
-const RATE_MARGIN_MS = 10;
-/** What is told of a relay that leaves a mail without its final reply, while no other gets one. */
-const SILENT: Fault = { code: "ETIMEDOUT", command: "", begun: true, bodyRead: true };
+/** A relay that refuses a further connection is not asked for it again for this many first pauses. */
+const REFUSED_PAUSES = 10;
+/** RFC 5321 §3.8: the relay is closing the channel; at the greeting, it has too many connections. */
+const CLOSING = 421;
+
+/** What every relay needs. */
+export interface RelayContext {
+  timeouts: Timeouts;
+  /** Aborts when there is nothing more to send. It ends the probes. */
+  ending: AbortSignal;
+  /** Whether mail would be sent to another relay at once. */
+  hasAlternative: (relay: Relay) => boolean;
+  /** Called when {@link Relay.enter} may succeed again, and at each change of the circuit and of {@link Relay.isSlow}. */
+  onChange: () => void;
+  metrics: Pick<
+    EmailerMetrics,
+    "authRefused" | "circuitOpen" | "refusingAll" | "relaySlow" | "sendSeconds"
+  >;
+  log: Log;
+}
 
 /** An SMTP server that mail is handed to, with its circuit and its limits. */
 export class Relay {
   readonly circuit: Circuit;
   readonly #config: RelayConfig;
   readonly #context: RelayContext;
-  readonly #transport: MailTransport;
-  #tokens: number;
-  /** Connections that it may have beyond those of mails and probes under way. */
+  readonly #transport: SmtpTransport;
+  readonly #rate: RateLimit;
+  readonly #judge: Judge;
+  readonly #slow: SlowWatch;
+  /** How many more mails and probes may be under way. */
   #places: number;
-  readonly #underWay: UnderWay;
-  readonly #refusals = new RefusalWatch();
-  #taken = 0;
-  /** Who broke a connection since a mail was taken: one, or two for several. */
-  readonly #breakers = new Set<Passage>();
 
   constructor(config: RelayConfig, context: RelayContext) {
+    const { timeouts, ending, onChange } = context;
     this.#config = config;
     this.#context = context;
-    this.#transport = createMailTransport(config, context.patience.final);
-    this.#tokens = config.rate?.mails ?? Infinity;
+    this.#transport = new SmtpTransport(config, timeouts);
+    this.#rate = new RateLimit(config.rate, onChange);
+    this.#judge = new Judge(config.name);
+    this.#slow = new SlowWatch(timeouts.slow, (isSlow) => this.#slowChanged(isSlow));
     this.#places = config.connections;
-    const fallSilent = () => this.#open(SILENT) && context.onSilent();
-    this.#underWay = createUnderWay(this.#transport, context.patience, fallSilent);
-    this.circuit = createCircuit({
-      pauseMs: context.patience.pause,
-      ending: context.ending,
+    this.circuit = new Circuit({
+      pauseMs: timeouts.pause,
+      ending,
       probe: () => this.#probe(),
       onSwitch: (reason) => this.#switched(reason),
-      onTurn: context.onChange,
+      onHalfOpen: onChange,
     });
-    context.metrics.circuitOpen.set({ relay: config.name }, 0);
-    context.metrics.authRefused.set({ relay: config.name }, 0);
-    context.metrics.refusingAll.set({ relay: config.name }, 0);
+    for (const gauge of ["circuitOpen", "authRefused", "refusingAll", "relaySlow"] as const) {
+      this.#show(gauge, false);
+    }
   }
 
-  /** Names its trouble; waiting for it is no unreadiness. */
+  /** Names its trouble. Waiting for it is no unreadiness. */
   readonly check: Check = () => {
-    const { trouble } = this.circuit;
-    if (trouble === undefined) return undefined;
-    return { reason: `relay ${this.#config.name}: ${trouble.reason}`, blocks: false };
+    const slow = this.isSlow ? "every connection waits for a reply" : undefined;
+    const reason = this.circuit.trouble?.reason ?? slow;
+    if (reason === undefined) return undefined;
+    return { reason: `relay ${this.#config.name}: ${reason}`, blocks: false };
   };
 
-  /** Closes its connections. */
-  close(): void {
-    this.#transport.close();
+  /** Whether each of its connections has waited for a reply for some time: mails that wait are sent to the next relay. */
+  get isSlow(): boolean {
+    return this.#slow.isSlow;
   }
 
-  /** Keeps a place and a token for a mail that the circuit admits, if there are. */
-  enter(): Hand | undefined {
-    if (this.#places === 0 || this.#tokens === 0) return undefined;
-    const decides = this.circuit.enter();
+  /** Ends its connections. */
+  async close(): Promise<void> {
+    this.#slow.stop();
+    await this.#transport.close();
+  }
+
+  /** Reserves a place and a token for a mail that the circuit admits, if there are. */
+  enter(): Place | undefined {
+    if (this.#places === 0 || !this.#rate.hasToken) return undefined;
+    const isTrial = this.circuit.enter();
     this.#places -= 1;
-    this.#tokens -= 1;
+    this.#rate.take();
+    if (this.#places === 0) this.#slow.start();
     return {
-      send: (passage) => this.#hand(passage, decides),
+      isTrial,
+      send: (transfer) => this.#send(transfer, isTrial),
       cancel: () => {
-        if (decides) this.circuit.leave();
         this.#giveBack(false);
+        if (isTrial) this.circuit.leave();
       },
     };
   }
 
-  async #hand(passage: Passage, decides: boolean) {
-    const before = this.#taken;
+  async #send(transfer: Transfer, isTrial: boolean): Promise<Result | undefined> {
+    const takenBefore = this.#judge.taken;
     const stop = this.#context.metrics.sendSeconds.startTimer({ relay: this.#config.name });
-    const sent = await this.#underWay.send(passage, this.#patienceFor(passage, decides));
+    const limits = this.#limitsFor(transfer, isTrial);
+    const sent = await this.#transport.send(transfer.mail, limits, transfer.signal);
     stop();
-    this.#giveBack(sent !== undefined && (sent.taken || sent.fault.begun));
-    if (sent === undefined) return undefined;
-    if (!sent.taken) return this.#judge(sent.fault, passage, decides, before);
-    this.#taken += 1;
-    this.#refusals.noteTaken();
-    this.#context.metrics.refusingAll.set({ relay: this.#config.name }, 0);
-    this.#breakers.clear();
-    if (decides) this.circuit.close();
-    return this.#result("sent", sent.reply);
-  }
-
-  /** How long a mail waits for the relay this time. `decides`: others wait for how it fares. */
-  #patienceFor({ stalls }: Pick<Passage, "stalls">, decides: boolean): number {
-    const { alone, hasty } = this.#context.patience;
-    if (decides) return alone[0];
-    const isHasty = stalls === 0 && this.#context.isOtherWell(this);
-    return isHasty ? hasty : (alone[stalls] ?? Math.max(...alone));
-  }
-
-  /**
-   * n.b. a used token comes back a period after the relay's answer. So no period at the relay ever sees more than the rate,
-   * however long a mail was on its way; a bucket that fills by itself would let a delayed one and the next meet.
-   */
-  #giveBack(isTokenUsed: boolean): void {
-    const { rate } = this.#config;
-    const giveToken = () => {
-      this.#tokens += 1;
-      this.#context.onChange();
-    };
-    if (rate && isTokenUsed) setTimeout(giveToken, rate.periodMs + RATE_MARGIN_MS).unref();
-    else this.#tokens += 1;
-    this.#places += 1;
-    // n.b. not at once: what became of the mail may open the circuit.
-    queueMicrotask(this.#context.onChange);
-  }
-
-  async #judge(fault: Fault, passage: Passage, decides: boolean, before: number) {
-    const verdict = classify(fault);
-    if (verdict !== "relay" && verdict !== "connection") {
-      if (isRefusedForGood(fault, verdict) && this.#refusals.noteRefused(passage.mail.envelope.to))
-        return this.#disbelieve(fault);
-      if (decides && !this.#refusals.isTripped) this.circuit.close();
-      return this.#result(verdict, explain(fault));
-    }
-    if (isOfOneMail(fault)) return this.#judgeBreak(fault, passage, decides, before);
-    this.#open(fault);
+    const isRefused = this.#isRefusedConnection(sent);
+    if (isRefused) this.#withhold();
+    else this.#giveBack(sent === undefined || sent.taken || sent.fault.begun);
+    if (sent?.taken) return this.#take(sent.reply, isTrial);
+    const tellsNothing = isRefused || sent === undefined || sent.wasStale;
+    if (!tellsNothing) return this.#settle({ fault: sent.fault, transfer, isTrial, takenBefore });
+    if (isTrial) this.circuit.leave();
     return undefined;
   }
 
-  /** It was the mail: others pass; or it alone broke this relay, and opened another one's circuit before. */
-  async #judgeBreak(fault: Fault, passage: Passage, decides: boolean, before: number) {
-    if (isStall(fault)) passage.stalls += 1;
-    else if (fault.responseCode === undefined && !passage.again && !decides) {
-      passage.again = true;
-      return undefined;
-    }
-    if (this.#breakers.size < 2) this.#breakers.add(passage);
-    await sleep(this.#context.patience.pause / 2);
-    const isAlone = this.#breakers.size === 1 && this.#breakers.has(passage);
-    const brokeAnother = passage.opened !== undefined && passage.opened !== this;
-    const isGuilty = this.#taken > before || (isAlone && brokeAnother);
-    if (isGuilty) passage.breaks += 1;
-    // Connecting and the password were well, and one mail that breaks off tells no more: let the others tell.
-    if (decides) this.circuit.close();
-    else if (!isGuilty && this.#open(fault)) passage.opened ??= this;
-    return passage.breaks < BREAKS_MAX ? undefined : this.#result("deferred", explain(fault));
+  /** A trial, and a mail that waited in vain once, get all the time of the RFC. */
+  #limitsFor({ met }: Transfer, isTrial: boolean): Timeouts {
+    const { timeouts, hasAlternative } = this.#context;
+    const isUrgent = !isTrial && !met.has(this.#config.name) && hasAlternative(this);
+    return isUrgent ? withFailover(timeouts) : timeouts;
   }
 
-  /** Keeps a mail that was refused for good by a relay that refuses nearly all mail, and leaves that relay alone. */
-  #disbelieve(fault: Fault): Result {
-    const { reason, ...trouble } = this.#noteTrouble(fault);
-    this.#openFor(fault, {
-      ...trouble,
-      reason: `refuses nearly all mail, the last with ${reason}`,
-    });
-    this.#context.metrics.refusingAll.set({ relay: this.#config.name }, 1);
-    return { ...this.#result("deferred", explain(fault)), reason: "RELAY_REFUSES_ALL" };
+  #take(reply: string, isTrial: boolean): Result {
+    this.#judge.noteTaken();
+    this.#show("refusingAll", false);
+    if (isTrial) this.circuit.close();
+    return { verdict: "sent", reply, relay: this.#config.name };
   }
 
-  #result(verdict: Result["verdict"], reply: string): Result {
-    return { verdict, reply, relay: this.#config.name };
+  #settle(of: Case): Result | undefined {
+    const { fault, isTrial } = of;
+    const { verdict, works, refusesAll = false } = this.#judge.judge(of);
+    if (works === "no") this.#open(fault, isTrial, refusesAll);
+    else if (isTrial && works === "yes") this.circuit.close();
+    else if (isTrial) this.circuit.leave();
+    if (verdict === undefined) return undefined;
+    const result = { verdict, reply: explain(fault), relay: this.#config.name };
+    return refusesAll ? { ...result, reason: "RELAY_REFUSES_ALL" } : result;
+  }
+
+  /** Whether the relay has connections of ours, and does not want another one. */
+  #isRefusedConnection(sent: Sent | undefined): boolean {
+    if (sent === undefined || sent.taken || sent.fault.begun) return false;
+    return sent.fault.responseCode === CLOSING && this.#transport.isConnected;
+  }
+
+  /** Has one connection less for a while. The mail waits for one of those that the relay accepted. */
+  #withhold(): void {
+    const { timeouts, onChange } = this.#context;
+    this.#rate.giveBack(false);
+    const giveBack = () => {
+      this.#places += 1;
+      onChange();
+    };
+    setTimeout(giveBack, timeouts.pause * REFUSED_PAUSES).unref();
+  }
+
+  #giveBack(isTokenUsed: boolean): void {
+    this.#rate.giveBack(isTokenUsed);
+    this.#places += 1;
+    this.#slow.stop();
+    // Not at once: what the mail met may open the circuit.
+    queueMicrotask(this.#context.onChange);
   }
 
   async #probe(): Promise<Trouble | undefined> {
-    if (this.#places === 0) {
-      if (!this.#context.isOtherWell(this)) this.#underWay.giveUpOldest();
-      return this.circuit.trouble;
-    }
+    // Every connection waits for a reply that may take ten minutes.
+    if (this.#places === 0) return this.circuit.trouble;
     this.#places -= 1;
-    const fault = await this.#transport.probe(this.#context.patience.alone[0]);
+    const fault = await this.#transport.probe();
     this.#places += 1;
     return fault && this.#noteTrouble(fault);
   }
 
   #noteTrouble(fault: Fault): Trouble {
     const trouble = toTrouble(fault);
-    const refused = trouble.authRefused ? 1 : 0;
-    this.#context.metrics.authRefused.set({ relay: this.#config.name }, refused);
+    this.#show("authRefused", trouble.authRefused);
     return trouble;
   }
 
-  /** Opens the circuit, or says why it stays open. Returns whether it was closed. */
-  #open(fault: Fault): boolean {
-    return this.#openFor(fault, this.#noteTrouble(fault));
-  }
-
-  #openFor(fault: Fault, trouble: Trouble): boolean {
-    if (!this.circuit.open(trouble)) return false;
-    if (isStall(fault)) this.#underWay.takeBack();
+  #open(fault: Fault, isTrial: boolean, refusesAll: boolean): void {
+    const trouble = this.#noteTrouble(fault);
+    const opening: Opening = { ...trouble, byMail: fault.begun };
+    if (refusesAll) {
+      opening.reason = `refuses nearly all mail, the last with ${trouble.reason}`;
+      this.#show("refusingAll", true);
+    }
+    this.circuit.open(opening, isTrial);
     this.#transport.renew();
-    return true;
   }
 
   #switched(reason?: string): void {
-    const { metrics, log, onChange } = this.#context;
+    const { log, onChange } = this.#context;
     const { name: relay } = this.#config;
-    metrics.circuitOpen.set({ relay }, reason ? 1 : 0);
-    if (!reason) metrics.authRefused.set({ relay }, 0);
-    if (reason) log.warn("relay in trouble: no mail goes to it", { relay, reason });
-    else log.info("relay is well again", { relay });
+    this.#judge.forgetStrikes();
+    this.#show("circuitOpen", reason !== undefined);
+    if (reason !== undefined) {
+      log.warn("relay in trouble: no mail goes to it", { relay, reason });
+    } else {
+      this.#show("authRefused", false);
+      log.info("relay is well again", { relay });
+    }
     onChange();
+  }
+
+  #slowChanged(isSlow: boolean): void {
+    const { log, onChange } = this.#context;
+    this.#show("relaySlow", isSlow);
+    if (!isSlow) return;
+    log.warn("relay slow: every connection waits for a reply", { relay: this.#config.name });
+    onChange();
+  }
+
+  #show(gauge: Gauge, isOn: boolean): void {
+    this.#context.metrics[gauge].set({ relay: this.#config.name }, isOn ? 1 : 0);
   }
 }
 
-/** Whether the relay refused the mail, or its sender, for good; not so what could not be sent at all. */
-function isRefusedForGood({ response }: Fault, verdict: Result["verdict"]): boolean {
-  return response !== undefined && (verdict === "failed" || verdict === "sender-refused");
-}
+type Gauge = "authRefused" | "circuitOpen" | "refusingAll" | "relaySlow";

@@ -1,39 +1,63 @@
 import type { Check, Component } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
 import type { Mail } from "../mail/mime.ts";
-import { PATIENCE, type Hand, type RelayContext } from "./passage.ts";
-import type { SendOptions, SendResult } from "./passage.ts";
-import { Relay } from "./relay.ts";
+import { Relay, type RelayContext } from "./relay.ts";
+import { TIMEOUTS, type Timeouts } from "./timeouts.ts";
+import type { Place, Result, Transfer } from "./transfer.ts";
 
-/** Options of {@link Relays}. */
+/** What {@link Relays} needs. */
 export interface RelaysOptions extends Pick<RelayContext, "ending" | "metrics" | "log"> {
   /** In order of preference. */
   relays: readonly RelayConfig[];
-  patience?: typeof PATIENCE;
-  /** Called when every relay is in trouble, and when one is well again; both at once, for as many mails again to come. */
-  onTrouble: () => void;
-  onWell: () => void;
+  timeouts?: Timeouts;
+  /** Called when no relay admits mail. */
+  onDown: () => void;
+  /** Called when one does again. Both are called in turn when more deliveries are wanted while a relay is slow. */
+  onUp: () => void;
 }
 
-/** The relays: each mail goes to the first that is well, as soon as there is a place and a token. They connect for it. */
+/** What the sender of a mail decides while it is sent. */
+export interface SendOptions {
+  /** Aborts when the delivery's channel is lost. Before the final dot the mail is broken off, after it the reply is waited for. */
+  signal: AbortSignal;
+  /**
+   * Called once, when a relay first admits the mail and before anything of it is sent. False: do not send it; its place and
+   * token are returned.
+   */
+  admit: () => Promise<boolean>;
+}
+
+/** What became of a mail: the relay's answer; or no relay admitted it in time, or `admit` withdrew it, and nothing was sent. */
+export type SendResult = Result | { verdict: "held" } | { verdict: "withdrawn" };
+
+/** A mail that waits for a place. */
+interface Waiting {
+  transfer: Transfer;
+  go: (place: Place) => void;
+}
+
+/**
+ * The relays. Each mail is sent to the first relay whose circuit admits it, as soon as there is a place and a token. While
+ * that relay is slow, mails that wait are sent to the next one.
+ */
 export class Relays implements Component {
   readonly name = "relays";
   readonly #options: RelaysOptions;
+  readonly #timeouts: Timeouts;
   readonly #relays: readonly Relay[];
-  /** The mails that wait, in the order of their coming. */
-  readonly #waiting = new Set<(hand: Hand) => void>();
-  readonly #patience: typeof PATIENCE;
-  #oneIsWell = true;
+  /** The mails that wait for a place, the one that waits longest first. */
+  readonly #waiting = new Set<Waiting>();
+  #isUp = true;
+  #wasSlow = false;
 
   constructor(options: RelaysOptions) {
     this.#options = options;
-    this.#patience = options.patience ?? PATIENCE;
+    this.#timeouts = options.timeouts ?? TIMEOUTS;
     const context: RelayContext = {
       ...options,
-      patience: this.#patience,
-      isOtherWell: (relay) => this.#relays.some((other) => other !== relay && isWell(other)),
+      timeouts: this.#timeouts,
+      hasAlternative: (relay) => this.#relays.some((other) => other !== relay && isReady(other)),
       onChange: () => this.#changed(),
-      onSilent: () => this.#askForMore(),
     };
     this.#relays = options.relays.map((relay) => new Relay(relay, context));
   }
@@ -43,80 +67,131 @@ export class Relays implements Component {
     return this.#relays.map((relay) => relay.check);
   }
 
-  stop(): void {
-    for (const relay of this.#relays) relay.close();
+  /** Ends every connection with QUIT. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#relays.map((relay) => relay.close()));
   }
 
   /**
-   * Sends a mail, waiting out the relays' own trouble. Resolves to `held` when no relay has admitted it in ten minutes.
-   * @throws {Error} AbortError when `signal` aborts, or the emailer stops, before the final dot
+   * Sends a mail, waiting out the relays' own trouble. Resolves to `held` when no relay has admitted it for ten minutes.
+   * @throws {Error} AbortError when `signal` aborts before the final dot, or the emailer stops while it waits for a relay
    */
   async send(mail: Mail, { signal, admit }: SendOptions): Promise<SendResult> {
-    const passage = { mail, signal, again: false, stalls: 0, breaks: 0 };
+    const transfer: Transfer = { mail, signal, breaks: 0, met: new Map() };
     let isAdmitted = false;
     for (;;) {
-      const hand = await this.#turn(AbortSignal.any([signal, this.#options.ending]));
-      if (!hand) return { verdict: "held" };
-      isAdmitted ||= await admit().catch((error: unknown) => {
-        hand.cancel();
-        throw error;
-      });
+      const place = await this.#place(transfer, AbortSignal.any([signal, this.#options.ending]));
+      if (!place) return { verdict: "held" };
+      isAdmitted ||= await asks(admit, place);
       if (!isAdmitted) {
-        hand.cancel();
+        place.cancel();
         return { verdict: "withdrawn" };
       }
-      const result = await hand.send(passage);
+      const result = await place.send(transfer);
       if (result) return result;
     }
   }
 
-  /** Waits for a relay that admits a mail; resolves to nothing when none has in time. */
-  async #turn(given: AbortSignal): Promise<Hand | undefined> {
+  /** Waits for a relay that admits a mail. Resolves to nothing when none has in time. */
+  async #place(transfer: Transfer, given: AbortSignal): Promise<Place | undefined> {
     given.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<Hand | undefined>();
+    const { promise, resolve, reject } = Promise.withResolvers<Place | undefined>();
+    // At once, so that no place is given to a mail that has stopped waiting.
+    const waiting: Waiting = { transfer, go: resolve };
+    const leave = () => this.#waiting.delete(waiting);
     const giveUp = () => {
-      this.#waiting.delete(resolve);
+      leave();
       reject(given.reason as Error);
     };
-    const heldTooLong = setTimeout(() => {
-      this.#waiting.delete(resolve);
+    const hold = () => {
+      leave();
       resolve(undefined);
-    }, this.#patience.held).unref();
+    };
+    const held = setTimeout(hold, this.#timeouts.held).unref();
     given.addEventListener("abort", giveUp);
-    this.#waiting.add(resolve);
-    this.#letGo();
-    return promise.finally(() => {
-      clearTimeout(heldTooLong);
+    this.#waiting.add(waiting);
+    this.#dispatch();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(held);
       given.removeEventListener("abort", giveUp);
-    });
-  }
-
-  #letGo(): void {
-    for (const go of this.#waiting) {
-      const hand = this.#relays.find(({ circuit }) => circuit.admits)?.enter();
-      if (!hand) return;
-      this.#waiting.delete(go);
-      go(hand);
     }
   }
 
-  /** All that is in flight may wait at a relay that has gone silent, and another is well. */
-  #askForMore(): void {
-    if (!this.#oneIsWell || this.#waiting.size > 0) return;
-    this.#options.onTrouble();
-    this.#options.onWell();
+  #dispatch(): void {
+    while (this.#waiting.size > 0) {
+      const place = this.#enter();
+      const next = place && this.#next(place);
+      if (!next) return;
+      this.#waiting.delete(next);
+      next.go(place);
+    }
+  }
+
+  /** A trial is best made with a mail that has not met trouble itself. */
+  #next({ isTrial }: Place): Waiting | undefined {
+    const [first] = this.#waiting;
+    return isTrial ? (this.#waiting.values().find(isFresh) ?? first) : first;
+  }
+
+  /** A relay without a free place is waited for, unless it is slow. */
+  #enter(): Place | undefined {
+    for (const relay of this.#relays) {
+      if (!relay.circuit.admits) continue;
+      const place = relay.enter();
+      if (place || !relay.isSlow) return place;
+    }
+    return undefined;
   }
 
   #changed(): void {
-    this.#letGo();
-    const oneIsWell = this.#relays.some(isWell);
-    if (oneIsWell === this.#oneIsWell) return;
-    this.#oneIsWell = oneIsWell;
-    if (oneIsWell) this.#options.onWell();
-    else this.#options.onTrouble();
+    // Before the dispatch, because the half-open circuit's mail may be the one that waits.
+    this.#updateFlow();
+    this.#dispatch();
+    this.#askForMore();
+  }
+
+  #updateFlow(): void {
+    // A half-open circuit needs a mail: deliveries are consumed for it if none waits that could decide.
+    const isHalfOpen = this.#relays.some(({ circuit }) => circuit.state === "half-open");
+    const lacksMail = !this.#waiting.values().some(isFresh);
+    const isUp = (isHalfOpen && lacksMail) || this.#relays.some(isClosed);
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    if (isUp) this.#options.onUp();
+    else this.#options.onDown();
+  }
+
+  /** All deliveries in flight may wait at a slow relay while another one is ready: once, that many more are consumed. */
+  #askForMore(): void {
+    const isSlow = this.#relays.some((relay) => relay.isSlow && isClosed(relay));
+    const isNews = isSlow && !this.#wasSlow;
+    this.#wasSlow = isSlow;
+    if (!isNews || this.#waiting.size > 0 || !this.#relays.some(isReady)) return;
+    this.#options.onDown();
+    this.#options.onUp();
   }
 }
 
-function isWell({ circuit }: Relay): boolean {
+/** Whether the mail may be sent. Its place is returned if the answer fails. */
+async function asks(admit: SendOptions["admit"], place: Place): Promise<boolean> {
+  try {
+    return await admit();
+  } catch (error) {
+    place.cancel();
+    throw error;
+  }
+}
+
+function isFresh({ transfer }: Waiting): boolean {
+  return transfer.met.size === 0;
+}
+
+function isClosed({ circuit }: Relay): boolean {
   return circuit.trouble === undefined;
+}
+
+function isReady(relay: Relay): boolean {
+  return isClosed(relay) && !relay.isSlow;
 }

@@ -1,51 +1,59 @@
-import type { Readable } from "node:stream";
+import type { SmtpConnection } from "./smtp-connection.ts";
+import { expectYes, SmtpError } from "./smtp-error.ts";
+import type { Reply } from "./reply-reader.ts";
+import type { Timeouts } from "./timeouts.ts";
 
-/** What ends a mail early, and who wants to know how far it has come. */
-export interface Course {
-  /** Aborts when nobody wants it any more: it is broken off unless the relay asked for the body. */
-  unwanted?: AbortSignal;
-  /** Aborts when it is broken off wherever it is. */
-  givenUp?: AbortSignal;
-  /** Called when the relay asks for the body. */
-  onBody?: () => void;
+/**
+ * How far a mail has come.
+ *
+ * | phase      | when                                 | the relay can deliver it |
+ * | ---------- | ------------------------------------ | ------------------------ |
+ * | `opening`  | before MAIL is sent                  | no                       |
+ * | `envelope` | MAIL, RCPT, DATA, and the body       | no                       |
+ * | `dot`      | from just before the final dot is sent | nobody knows           |
+ */
+export type Phase = "opening" | "envelope" | "dot";
+
+/** What is sent in one transaction. */
+export interface Envelope {
+  from: string;
+  to: string;
 }
 
-/** What {@link createProgress} creates. */
-export type Progress = ReturnType<typeof createProgress>;
+/**
+ * Sends one mail (RFC 5321 §3.3), without PIPELINING, so that each reply is known to belong to its command. `body` ends
+ * with the final dot. Resolves to the final reply. @throws {SmtpError}
+ */
+export async function transact(
+  connection: SmtpConnection,
+  { from, to }: Envelope,
+  body: Buffer,
+  timeouts: Timeouts,
+  onPhase: (phase: Phase) => void,
+): Promise<Reply> {
+  const { command, data } = timeouts;
+  onPhase("envelope");
+  const mail = await connection.command("MAIL FROM", `MAIL FROM:<${from}>`, command);
+  expectYes(mail, "EENVELOPE", "MAIL FROM");
+  const recipient = await connection.command("RCPT TO", `RCPT TO:<${to}>`, command);
+  expectYes(recipient, "EENVELOPE", "RCPT TO");
+  const go = await connection.command("DATA", "DATA", data);
+  if (go.code !== 354) throw new SmtpError("EENVELOPE", "DATA", { reply: go });
+  const final = await connection.body(body, timeouts, () => onPhase("dot"));
+  return expectYes(final, "EMESSAGE", "DATA");
+}
 
-/** Tells how far a mail has come, which only its stream does: every lost connection has the same error. */
-export function createProgress(patienceMs: number, { unwanted, givenUp, onBody }: Course) {
-  const breaking = new AbortController();
-  const breakOff = (): void => breaking.abort();
-  const timer = setTimeout(breakOff, patienceMs);
-  unwanted?.addEventListener("abort", breakOff);
-  givenUp?.addEventListener("abort", breakOff);
-  if (unwanted?.aborted) breakOff();
-  const progress = {
-    /** Whether MAIL was sent: the stream is made just before. */
-    begun: false,
-    /** n.b. the stream's last stage ends when the connection has read all of it, which is after the reply to DATA. */
-    bodyRead: false,
-    /**
-     * Aborts when the relay does not ask for the body in time, or nobody wants it any more; once it has asked, only when the
-     * mail is given up.
-     */
-    signal: breaking.signal,
-    watch(body: Readable): Readable {
-      progress.begun = true;
-      timer.refresh();
-      // n.b. else nodemailer takes what happens on a kept connection for the end of that, and a 421 is not seen.
-      Object.defineProperty(body, "readableDidRead", { value: true });
-      return body.once("resume", asked).once("end", () => (progress.bodyRead = true));
-    },
-    end(): void {
-      clearTimeout(timer);
-      unwanted?.removeEventListener("abort", breakOff);
-    },
-  };
-  const asked = () => {
-    progress.end();
-    onBody?.();
-  };
-  return progress;
+/** Whether the connection can be used again after an error: the relay refused, and its replies were in order. */
+export function isReusable(error: SmtpError, connection: SmtpConnection): boolean {
+  const isRefusal =
+    error.reply !== undefined && error.reply.code >= 400 && error.reply.code !== 421;
+  return isRefusal && connection.isSound && !connection.isLost;
+}
+
+/** Makes a composed message the body of DATA: lines end with CRLF, dots at their start are doubled (RFC 5321 §4.5.2). */
+export function toBody(message: Buffer): Buffer {
+  const text = message.toString("latin1").replace(/\r\n|\r|\n/g, "\r\n");
+  const stuffed = text.replace(/(^|\n)\./g, "$1..");
+  const end = stuffed.endsWith("\r\n") ? ".\r\n" : "\r\n.\r\n";
+  return Buffer.from(stuffed + end, "latin1");
 }

@@ -1,142 +1,224 @@
-import { once } from "node:events";
-import { Socket } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { inTime } from "@wellsent/runtime";
-import nodemailer from "nodemailer";
-import { dnsCache } from "nodemailer/lib/shared";
-import SMTPPool from "nodemailer/lib/smtp-pool";
-import { UNKNOWN, type Fault } from "./classify.ts";
+import MailComposer from "nodemailer/lib/mail-composer";
 import type { RelayConfig } from "../config.ts";
 import { toContent, type Mail } from "../mail/mime.ts";
-import { isTaken } from "./smtp-reply.ts";
-import { createProgress, type Course, type Progress } from "./smtp-phase.ts";
-
-/** More than any relay is given to be ready: {@link MailTransport.send} ends it sooner. */
-const CONNECT_MS = 60_000;
-/** How long a relay may take to answer QUIT. */
-const QUIT_MS = 1_000;
+import { Addresses, type Lookup } from "./addresses.ts";
+import { UNKNOWN, type Fault } from "./classify.ts";
+import type { SmtpConnection } from "./smtp-connection.ts";
+import { SmtpError } from "./smtp-error.ts";
+import { openConnection } from "./smtp-handshake.ts";
+import { isReusable, toBody, transact, type Phase } from "./smtp-phase.ts";
+import type { Timeouts } from "./timeouts.ts";
 
 /** The relay's answer to a mail that it took, or what went wrong. */
-export type Sent = { taken: true; reply: string } | { taken: false; fault: Fault };
-
-/** Hands mails to one relay over a pool of connections. */
-export type MailTransport = ReturnType<typeof createMailTransport>;
-
-/** Creates a transport; it connects when there is something to send. `finalMs`: how long it waits for the final reply. */
-export function createMailTransport(options: RelayConfig, finalMs: number) {
-  let pool = createPool(options, finalMs);
-  return {
-    /**
-     * Resolves to nothing for a mail that `renew` was called before it was begun, or that was not wanted any more.
-     * `patienceMs`: how long the relay may take to be ready for MAIL, and then to ask for the body.
-     */
-    async send(mail: Mail, patienceMs: number, course: Course = {}): Promise<Sent | undefined> {
-      const progress = createProgress(patienceMs, course);
-      const used = pool;
-      const content = { ...toContent(mail), envelope: envelopeOf(mail) };
-      const how = { signal: progress.signal, progress } as const;
-      try {
-        const { response } = await used.sendMail({ ...content, ...how });
-        return isTaken(response) ? { taken: true, reply: response } : inDoubt(response);
-      } catch (error) {
-        if (course.unwanted?.aborted && !progress.bodyRead) return undefined;
-        if (used !== pool && !progress.begun) return undefined;
-        return { taken: false, fault: toFault(error, progress) };
-      } finally {
-        progress.end();
-        // n.b. a renewed pool closes a connection a turn after its mail's end, and the relay counts it until then.
-        if (used !== pool) await nextTurn();
-      }
-    },
-    /** Connects, greets and authenticates. Resolves to the fault, if there is one. */
-    async probe(patienceMs: number): Promise<Fault | undefined> {
-      // A relay may be back under another address, and nodemailer would go to the old one for five minutes.
-      dnsCache.delete(options.host);
-      const socket = new Socket();
-      const prober = createPool(options, patienceMs, socket);
-      const failed = (error: unknown) => toFault(error, { begun: false, bodyRead: false });
-      const fault = await prober.verify().then(() => undefined, failed);
-      // n.b. until it is closed it is one of the connections that the relay counts.
-      if (!fault && !socket.closed) await inTime(QUIT_MS, once(socket, "close"));
-      socket.destroy();
-      return fault;
-    },
-    /** Lets go of the idle connections, and of the others when they are through: what follows gets new ones. */
-    renew() {
-      pool.close();
-      pool = createPool(options, finalMs);
-    },
-    close: () => pool.close({ force: true }),
-  };
-}
-
-/** Returns the envelope as objects, because nodemailer parses text again, by another grammar. */
-function envelopeOf({ envelope: { from, to } }: Mail) {
-  return { from: { name: "", address: from }, to: { name: "", address: to } };
-}
-
-/** With a socket of its own it makes that one connection. */
-function createPool(relay: RelayConfig, socketTimeout: number, socket?: Socket) {
-  const { tls, verified, ca, credentials, connections } = relay;
-  const smtp = new SMTPPool({
-    host: relay.host,
-    port: relay.port,
-    secure: tls === "implicit",
-    requireTLS: tls === "required",
-    opportunisticTLS: tls === "opportunistic",
-    // n.b. without it a relay that does not offer AUTH gets the mail from a stranger, and refuses it for good.
-    forceAuth: credentials !== undefined,
-    name: relay.ehloName,
-    maxConnections: connections,
-    maxMessages: Number.MAX_SAFE_INTEGER,
-    maxRequeues: 0,
-    socketTimeout,
-    connectionTimeout: Math.min(socketTimeout, CONNECT_MS),
-    greetingTimeout: Math.min(socketTimeout, CONNECT_MS),
-    ...(socket && { socket }),
-  });
-  // n.b. the pool copies its options once, and reads these at each connect: so what rotates is fresh.
-  smtp.options.tls = {
-    rejectUnauthorized: verified,
-    get ca() {
-      return ca?.();
-    },
-  };
-  if (credentials)
-    smtp.options.auth = {
-      get user() {
-        return credentials().user;
-      },
-      get pass() {
-        return credentials().pass;
-      },
+export type Sent =
+  | { taken: true; reply: string }
+  | {
+      taken: false;
+      fault: Fault;
+      /** Whether a kept connection was lost before it had any reply: the relay may have closed it long before. */
+      wasStale: boolean;
     };
-  const closed = { disableFileAccess: true, disableUrlAccess: true };
-  const pool = nodemailer.createTransport(smtp, closed);
-  pool.use("stream", (mail, done) => {
-    const { progress } = mail.data as unknown as { progress: Progress };
-    mail.message.processFunc((body) => progress.watch(body));
-    done();
-  });
-  return pool;
+
+/** Hands mails to one relay over a pool of connections. It never has more than `connections`, those that end included. */
+export class SmtpTransport {
+  readonly #relay: RelayConfig;
+  readonly #timeouts: Timeouts;
+  readonly #addresses: Addresses;
+  /** Connections that the relay may count: from before they are opened until their socket is closed. */
+  #open = 0;
+  /** Called, one for each, when {@link #open} goes down. */
+  readonly #waiting: (() => void)[] = [];
+  /** Connections that were made ready for MAIL and are not closed. */
+  readonly #ready = new Set<SmtpConnection>();
+  /** Ready connections without a mail, the one used last at the end, and the timers that end them. */
+  readonly #idle: { connection: SmtpConnection; timer: NodeJS.Timeout }[] = [];
+  /** Connections whose QUIT is not answered yet. */
+  readonly #ending = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+
+  /** `timeouts` are those of probes, idle connections and QUIT; `lookup` resolves the relay's name, by default the system's. */
+  constructor(relay: RelayConfig, timeouts: Timeouts, lookup?: Lookup) {
+    this.#relay = relay;
+    this.#timeouts = timeouts;
+    this.#addresses = new Addresses(relay.host, lookup);
+  }
+
+  /** Whether a connection is ready for MAIL, with a mail or without. */
+  get isConnected(): boolean {
+    return this.#ready.size > 0;
+  }
+
+  /** Sends a mail. Resolves to nothing when `signal` aborted before the final dot was sent. Never rejects. */
+  async send(mail: Mail, timeouts: Timeouts, signal: AbortSignal): Promise<Sent | undefined> {
+    const transfer: Transfer = { phase: "opening", isReused: false };
+    const breakOff = () => {
+      if (transfer.phase !== "dot") transfer.connection?.destroy("EABORT");
+    };
+    signal.addEventListener("abort", breakOff);
+    try {
+      return { taken: true, reply: await this.#transfer(mail, timeouts, signal, transfer) };
+    } catch (error) {
+      const isBrokenOff = signal.aborted && transfer.phase !== "dot";
+      return isBrokenOff ? undefined : toFailed(error, transfer);
+    } finally {
+      signal.removeEventListener("abort", breakOff);
+    }
+  }
+
+  /** Makes a connection ready for MAIL and keeps it. Resolves to the fault, if there is one. Never rejects. */
+  async probe(): Promise<Fault | undefined> {
+    try {
+      this.#keep(await this.#connect(this.#timeouts, this.#closing.signal));
+      return undefined;
+    } catch (error) {
+      return toFault(error, "opening");
+    }
+  }
+
+  /** Ends the idle connections, and the others after their mail: later mails get new ones. */
+  renew(): void {
+    for (const connection of this.#ready) connection.isLast = true;
+    for (const { connection } of [...this.#idle]) this.#quit(connection);
+  }
+
+  /** Ends the idle connections with QUIT, then the others at once. Never rejects. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    for (const { connection } of [...this.#idle]) this.#quit(connection);
+    await Promise.all(this.#ending);
+    for (const connection of this.#ready) connection.destroy("EABORT");
+  }
+
+  async #transfer(mail: Mail, timeouts: Timeouts, signal: AbortSignal, transfer: Transfer) {
+    const body = toBody(await compose(mail));
+    const connection = this.#takeIdle() ?? (await this.#connect(timeouts, signal));
+    transfer.connection = connection;
+    transfer.isReused = connection.isUsed;
+    connection.isUsed = true;
+    try {
+      signal.throwIfAborted();
+      const onPhase = (phase: Phase) => (transfer.phase = phase);
+      const { text } = await transact(connection, mail.envelope, body, timeouts, onPhase);
+      return text;
+    } catch (error) {
+      await this.#reset(connection, error, transfer.phase);
+      throw error;
+    } finally {
+      this.#keep(connection);
+    }
+  }
+
+  async #connect(timeouts: Timeouts, signal: AbortSignal): Promise<SmtpConnection> {
+    const wanted = AbortSignal.any([signal, this.#closing.signal]);
+    while (this.#open >= this.#relay.connections) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#open += 1;
+    try {
+      wanted.throwIfAborted();
+      const connection = await openConnection(this.#relay, this.#addresses, timeouts, wanted);
+      this.#ready.add(connection);
+      void connection.closed.then(() => this.#closed(connection));
+      return connection;
+    } catch (error) {
+      this.#closed();
+      throw error;
+    }
+  }
+
+  #closed(connection?: SmtpConnection): void {
+    if (connection) {
+      this.#ready.delete(connection);
+      this.#removeIdle(connection);
+    }
+    this.#open -= 1;
+    this.#waiting.shift()?.();
+  }
+
+  /** Makes a connection ready for the next mail after a refusal, or marks it as the last one's. */
+  async #reset(connection: SmtpConnection, error: unknown, phase: Phase): Promise<void> {
+    // A relay that refuses amid the body would take any command for a line of it.
+    const isInBody = error instanceof SmtpError && error.code === "EMESSAGE" && phase !== "dot";
+    if (isInBody) connection.destroy("EABORT");
+    if (error instanceof SmtpError && isReusable(error, connection)) {
+      const resetting = connection.command("RSET", "RSET", this.#timeouts.quit);
+      const reply = await resetting.catch(() => undefined);
+      if (reply?.code === 250) return;
+    }
+    connection.isLast = true;
+  }
+
+  #keep(connection: SmtpConnection): void {
+    const isWanted = connection.isSound && !connection.isLast && !this.#closing.signal.aborted;
+    if (!isWanted || connection.isLost) {
+      this.#quit(connection);
+      return;
+    }
+    const timer = setTimeout(() => this.#quit(connection), this.#timeouts.idle).unref();
+    this.#idle.push({ connection, timer });
+    connection.onUnexpected = () => {
+      this.#removeIdle(connection);
+      connection.destroy("EABORT");
+    };
+  }
+
+  #takeIdle(): SmtpConnection | undefined {
+    const { connection } = this.#idle.at(-1) ?? {};
+    if (connection) this.#removeIdle(connection);
+    return connection;
+  }
+
+  #removeIdle(connection: SmtpConnection): void {
+    const index = this.#idle.findIndex((each) => each.connection === connection);
+    const [removed] = index < 0 ? [] : this.#idle.splice(index, 1);
+    clearTimeout(removed?.timer);
+    connection.onUnexpected = () => undefined;
+  }
+
+  #quit(connection: SmtpConnection): void {
+    this.#removeIdle(connection);
+    const ending = connection.quit(this.#timeouts.quit).then(() => {
+      this.#ending.delete(ending);
+    });
+    this.#ending.add(ending);
+  }
 }
 
-/** nodemailer takes a reply for a yes that only begins with a 2, such as "250-taken" before "550 refused". */
-function inDoubt(response: string): Sent {
-  const fault = { code: "EPROTOCOL", command: "DATA", response, begun: true, bodyRead: true };
-  return { taken: false, fault };
+/** A mail on its way. */
+interface Transfer {
+  phase: Phase;
+  connection?: SmtpConnection;
+  /** Whether its connection carried a mail before. */
+  isReused: boolean;
 }
 
-/** n.b. nodemailer's error messages quote recipients, so only its fields go on. */
-function toFault(error: unknown, { begun, bodyRead }: Pick<Progress, "begun" | "bodyRead">): Fault {
-  const { code, originalCode, command, responseCode, response } = error as Record<string, unknown>;
+async function compose(mail: Mail): Promise<Buffer> {
+  const content = { ...toContent(mail), disableFileAccess: true, disableUrlAccess: true };
+  return new MailComposer(content).compile().build();
+}
+
+function toFailed(error: unknown, { phase, connection, isReused }: Transfer): Sent {
+  const isFirst = error instanceof SmtpError && error.command === "MAIL FROM" && !error.reply;
+  const isTrusted = connection?.isSound ?? true;
+  const fault = toFault(error, phase, isTrusted);
+  return { taken: false, fault, wasStale: isReused && isFirst && fault.code === "ECONNECTION" };
+}
+
+/** A refusal is believed only while every line of the relay was in its place. */
+function toFault(error: unknown, phase: Phase, isTrusted = true): Fault {
+  const progress = { begun: phase !== "opening", bodyRead: phase === "dot" };
+  if (!(error instanceof SmtpError)) {
+    const { code } = error as { code?: unknown };
+    return { code: typeof code === "string" ? code : UNKNOWN, command: "API", ...progress };
+  }
+  const { code, command, systemCode, reply } = error;
+  const isBelieved = reply !== undefined && (isTrusted || reply.code === 0);
   return {
-    code: code === "EABORT" ? "ETIMEDOUT" : typeof code === "string" ? code : UNKNOWN,
-    ...(typeof originalCode === "string" ? { cause: originalCode } : {}),
-    command: typeof command === "string" ? command : "",
-    ...(typeof responseCode === "number" ? { responseCode } : {}),
-    ...(typeof response === "string" ? { response } : {}),
-    begun,
-    bodyRead,
+    code: isTrusted || !reply ? code : "EPROTOCOL",
+    command,
+    ...(systemCode === undefined ? {} : { cause: systemCode }),
+    ...(isBelieved ? { response: reply.text } : {}),
+    ...(isBelieved && reply.code > 0 ? { responseCode: reply.code } : {}),
+    ...progress,
   };
 }

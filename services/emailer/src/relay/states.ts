@@ -1,94 +1,141 @@
 import type { Trouble } from "./classify.ts";
 
-/** The pauses double up to so many of the first: a relay that is back is noticed within the last one. */
+/** A pause before a probe is up to this many times the first one: a relay that is back is found within it. */
 const PAUSES_MAX = 4;
-/** A relay that asks us to slow down is left alone for longer. */
+/** The same, for a relay that asks us to slow down. */
 const PAUSES_MAX_THROTTLED = 10;
 
-/** Options of {@link Circuit}. */
+/** The states of a {@link Circuit}. */
+export type State = "closed" | "open" | "half-open" | "trial";
+
+/** What opened a circuit. */
+export interface Opening extends Trouble {
+  /** Whether a mail met it, so that only a mail can show that it is over. */
+  byMail: boolean;
+}
+
+/** What a circuit needs. */
 export interface CircuitOptions {
-  /** The first pause before a probe. */
+  /** The first pause before a probe, in milliseconds. */
   pauseMs: number;
   /** Aborts when there is to be no further probe. */
   ending: AbortSignal;
-  /** Tries the relay; resolves to its trouble, or to undefined. */
+  /** Connects to the relay, or fails; resolves to its trouble, or to nothing. */
   probe: () => Promise<Trouble | undefined>;
   /** Called when it opens, with the reason, and when it closes. */
   onSwitch: (reason?: string) => void;
-  /** Called when a probe succeeded: one mail may enter, and its fate says whether the circuit closes. */
-  onTurn: () => void;
+  /** Called when it becomes half-open: one mail may be sent. */
+  onHalfOpen: () => void;
 }
 
-/** What {@link createCircuit} creates. */
-export type Circuit = ReturnType<typeof createCircuit>;
+/**
+ * A relay's circuit: whether mail is sent to the relay.
+ *
+ * | state     | mails that may enter | event                                        | next state |
+ * | --------- | -------------------- | -------------------------------------------- | ---------- |
+ * | closed    | all                  | the relay is in trouble                      | open       |
+ * | open      | none                 | a pause is over: probe fails                 | open, with a pause up to twice as long |
+ * | open      | none                 | probe succeeds, no mail had opened it        | closed     |
+ * | open      | none                 | probe succeeds, a mail had opened it         | half-open  |
+ * | half-open | one                  | a mail enters                                | trial      |
+ * | trial     | none                 | the relay takes or refuses that mail         | closed     |
+ * | trial     | none                 | that mail meets the relay's trouble          | open       |
+ * | trial     | none                 | that mail tells nothing, or was not sent     | half-open  |
+ *
+ * Trouble that other mails meet meanwhile changes the reason, and of half-open makes open.
+ */
+export class Circuit {
+  readonly #options: CircuitOptions;
+  #state: State = "closed";
+  #opening: Opening | undefined;
+  #pause: number;
+  #closedAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
 
-/** Creates a relay's circuit: closed while it works; open from its first trouble until a mail went through. */
-export function createCircuit({ pauseMs, ending, probe, onSwitch, onTurn }: CircuitOptions) {
-  let trouble: Trouble | undefined;
-  let turn = false;
-  let pause = pauseMs;
-  let closedAt = -Infinity;
-  let timer: NodeJS.Timeout | undefined;
-  /** n.b. a probe that a stalling relay leaves without an answer does not put off the next. */
-  const probeLater = ({ throttled }: Trouble): void => {
-    const longest = pauseMs * (throttled ? PAUSES_MAX_THROTTLED : PAUSES_MAX);
-    const thisPause = Math.min(pause, longest);
-    pause = Math.min(thisPause * 2, longest);
-    timer = setTimeout(() => {
-      if (!trouble || ending.aborted) return;
-      probeLater(trouble);
-      void tryAgain();
-    }, thisPause).unref();
-  };
-  const tryAgain = async (): Promise<void> => {
-    const found = await probe();
-    if (trouble === undefined) return;
-    trouble = found ?? trouble;
-    if (found) return;
-    turn = true;
-    onTurn();
-    // Nobody waits that could take it.
-    if (circuit.enter()) circuit.close();
-  };
-  const circuit = {
-    /** Why it is open; undefined while it is closed. */
-    get trouble(): Trouble | undefined {
-      return trouble;
-    },
-    /** Whether a mail may go to the relay: any while it is closed, one after each probe that succeeded while it is open. */
-    get admits(): boolean {
-      return trouble === undefined || turn;
-    },
-    /** A mail goes. Returns whether it is the one whose fate decides. */
-    enter(): boolean {
-      const decides = turn;
-      turn = false;
-      return decides;
-    },
-    /** The mail whose fate was to decide was not sent: another one may enter. */
-    leave(): void {
-      turn = trouble !== undefined;
-    },
-    /** Opens it, or says why it stays open. Returns whether it was closed. */
-    open(found: Trouble): boolean {
-      const wasClosed = trouble === undefined;
-      trouble = found;
-      if (!wasClosed) return false;
-      // Trouble that comes back sooner than the last pause was long goes on where that one ended.
-      if (performance.now() - closedAt > pause) pause = pauseMs;
-      probeLater(found);
-      onSwitch(found.reason);
-      return true;
-    },
-    /** Closes it: mail flows. */
-    close(): void {
-      if (trouble === undefined) return;
-      clearTimeout(timer);
-      trouble = undefined;
-      turn = false;
-      closedAt = performance.now();
-      onSwitch();
-    },
-  };
-  return circuit;
+  constructor(options: CircuitOptions) {
+    this.#options = options;
+    this.#pause = options.pauseMs;
+  }
+
+  /** The state. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Why it is not closed; undefined while it is. */
+  get trouble(): Trouble | undefined {
+    return this.#opening;
+  }
+
+  /** Whether {@link enter} may be called. */
+  get admits(): boolean {
+    return this.#state === "closed" || this.#state === "half-open";
+  }
+
+  /** A mail is sent. Returns whether it is the trial. */
+  enter(): boolean {
+    const isTrial = this.#state === "half-open";
+    if (isTrial) this.#state = "trial";
+    return isTrial;
+  }
+
+  /** The relay is in trouble. Returns whether it was closed. */
+  open(opening: Opening, isTrial: boolean): boolean {
+    const wasClosed = this.#state === "closed";
+    const byMail = opening.byMail || (this.#opening?.byMail ?? false);
+    this.#opening = { ...opening, byMail };
+    // The trial alone decides while it is under way.
+    if (this.#state === "trial" && !isTrial) return false;
+    const isProbed = this.#state === "open";
+    this.#state = "open";
+    // Trouble that comes back sooner than the last pause was long goes on where that one ended.
+    if (wasClosed && performance.now() - this.#closedAt > this.#pause) {
+      this.#pause = this.#options.pauseMs;
+    }
+    if (!isProbed) this.#probeLater();
+    if (wasClosed) this.#options.onSwitch(opening.reason);
+    return wasClosed;
+  }
+
+  /** The trial shows that the relay works. */
+  close(): void {
+    if (this.#state === "closed") return;
+    clearTimeout(this.#timer);
+    this.#state = "closed";
+    this.#opening = undefined;
+    this.#closedAt = performance.now();
+    this.#options.onSwitch();
+  }
+
+  /** The trial told nothing: another mail may enter. */
+  leave(): void {
+    if (this.#state !== "trial") return;
+    this.#state = "half-open";
+    this.#options.onHalfOpen();
+  }
+
+  #probeLater(): void {
+    const { pauseMs } = this.#options;
+    const longest = pauseMs * (this.#opening?.throttled ? PAUSES_MAX_THROTTLED : PAUSES_MAX);
+    const pause = Math.min(this.#pause, longest);
+    this.#pause = Math.min(pause * 2, longest);
+    this.#timer = setTimeout(() => void this.#probe(), pause).unref();
+  }
+
+  /** Never rejects: a probe that throws has failed. */
+  async #probe(): Promise<void> {
+    if (this.#options.ending.aborted) return;
+    const failed = { reason: "the probe failed", throttled: false, authRefused: false };
+    const trouble = await this.#options.probe().catch(() => failed);
+    if (this.#state !== "open" || !this.#opening) return;
+    if (trouble) {
+      this.#opening = { ...trouble, byMail: this.#opening.byMail };
+      this.#probeLater();
+    } else if (this.#opening.byMail) {
+      this.#state = "half-open";
+      this.#options.onHalfOpen();
+    } else {
+      this.close();
+    }
+  }
 }
