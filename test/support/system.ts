@@ -35,6 +35,8 @@ export interface Answer {
   outcome?: string;
   /** Why there was no answer at all; the status is 0 then. */
   error?: string;
+  /** With an error: whether there was a connection, on which the request may have been sent. */
+  connected?: boolean;
 }
 
 export type Name = "api" | "emailer" | "logger";
@@ -205,8 +207,9 @@ async function send(base: string, email: object): Promise<Answer> {
       ...(body.outcome ? { outcome: body.outcome } : {}),
     };
   } catch (error) {
-    const { cause } = error as { cause?: { code?: string } };
-    return { status: 0, id: undefined, error: cause?.code ?? String(error) };
+    const { cause } = error as { cause?: { code?: string; syscall?: string } };
+    const connected = cause?.syscall !== "connect";
+    return { status: 0, id: undefined, error: cause?.code ?? String(error), connected };
   }
 }
 

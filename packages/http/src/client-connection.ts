@@ -8,7 +8,7 @@ const READ_REFUSAL_MS = 1_000;
 
 /**
  * One client connection, with the last response that is due on it. A client may send requests before the first is answered
- * (pipelining, RFC 9112 §9.3.2), so whatever ends the connection waits until all begun requests are answered, in order.
+ * (pipelining, RFC 9112 §9.3.2), so an end of the connection waits until all begun requests are answered, in order.
  */
 export class ClientConnection {
   readonly #socket: Duplex;

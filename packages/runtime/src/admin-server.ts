@@ -4,14 +4,14 @@ import type { Registry } from "prom-client";
 import type { Component } from "./lifecycle.ts";
 import { describe, type Log } from "./log.ts";
 
-/** Something that is not as it should be. */
+/** A fault of one part of a service, as `/readyz` names it. */
 export interface Fault {
   reason: string;
-  /** Whether the service is unready because of it; otherwise it is only named. */
+  /** Whether the service is unready because of it. */
   blocks: boolean;
 }
 
-/** Says what is wrong with one part of the service at this moment. */
+/** Returns the fault that one part of the service has at this moment, if it has one. */
 export type Check = () => Fault | undefined;
 
 /** Options of {@link createMetricsServer}. */
