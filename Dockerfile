@@ -10,6 +10,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY packages/amqp/package.json packages/amqp/
 COPY packages/http/package.json packages/http/
+COPY packages/ledger/package.json packages/ledger/
 COPY packages/runtime/package.json packages/runtime/
 COPY packages/contract/package.json packages/contract/
 COPY packages/testing/package.json packages/testing/

@@ -63,6 +63,10 @@ export default defineConfig(
     rules: imports(forbid("@wellsent/*", ...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
+    files: ["packages/ledger/src/**/*.ts"],
+    rules: imports(forbid("@wellsent/amqp", "@wellsent/http", ...BROKER, ...WEB, ...MAIL, ...LOG)),
+  },
+  {
     files: ["packages/amqp/src/**/*.ts"],
     rules: imports(forbid("@wellsent/contract", ...WEB, ...MAIL, ...LOG)),
   },

@@ -15,9 +15,25 @@ const ownMapOnly: Plugin = {
   },
 };
 
+/** The ledger's thread runs a program of its own, which is another file of the bundle. */
+const bundledWorker: Plugin = {
+  name: "bundled worker",
+  setup(bundler) {
+    bundler.onLoad({ filter: /ledger\/src\/sqlite\/worker-url\.ts$/ }, () => ({
+      contents:
+        'export const workerUrl = require("node:path").join(__dirname, "ledger-worker.cjs");',
+      loader: "js",
+    }));
+  },
+};
+
 const [, , service = "", directory = ""] = process.argv;
 const { metafile } = await build({
-  entryPoints: { main: `services/${service}/src/main.ts`, healthcheck: "scripts/healthcheck.ts" },
+  entryPoints: {
+    main: `services/${service}/src/main.ts`,
+    healthcheck: "scripts/healthcheck.ts",
+    ...(service === "logger" && { "ledger-worker": "packages/ledger/src/sqlite/worker.ts" }),
+  },
   outdir: directory,
   outExtension: { ".js": ".cjs" },
   bundle: true,
@@ -31,7 +47,7 @@ const { metafile } = await build({
   minifyWhitespace: true,
   sourcemap: true,
   sourcesContent: false,
-  plugins: [ownMapOnly],
+  plugins: [ownMapOnly, bundledWorker],
   metafile: true,
 });
 writeFileSync(join(directory, "licenses.txt"), licenses(metafile));

@@ -3,14 +3,17 @@ import { createRegistry } from "@wellsent/runtime";
 import type { Registry } from "prom-client";
 import { createApiMetrics } from "../services/api/src/metrics.ts";
 import { createEmailerMetrics } from "../services/emailer/src/metrics.ts";
-import { createLoggerMetrics } from "../services/logger/src/metrics.ts";
+import { createLoggerMetrics, sampleRecord } from "../services/logger/src/metrics.ts";
 
 /** docs/metrics.md, of the metrics as they are registered; `generated` is the note that it is not written by hand. */
 export function metrics(generated: string): string {
   const perService: Record<string, (registry: Registry) => void> = {
     api: (registry) => void createApiMetrics(registry),
     emailer: (registry) => void createEmailerMetrics(registry),
-    logger: (registry) => void createLoggerMetrics(registry, "."),
+    logger: (registry) => {
+      createLoggerMetrics(registry);
+      sampleRecord(registry, ".");
+    },
   };
   const sections = Object.entries(perService).map(([name, create]) => {
     const registry = createRegistry(name);

@@ -1,8 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { createHttpMetrics } from "@wellsent/http";
-import { meter } from "@wellsent/runtime";
+import type { Ledger } from "@wellsent/ledger";
+import { inTime, meter } from "@wellsent/runtime";
 import type { Gauge, Registry } from "prom-client";
-import type { Ledger } from "./ledger.ts";
 
 const HELP = {
   wellsent_audit_disk_free_bytes: "Room on the audit log's disk; NaN where it cannot be told",
@@ -14,22 +14,22 @@ const HELP = {
   wellsent_oldest_waiting_seconds: "Age of the oldest delivery not tried; NaN without a ledger",
   wellsent_logger_unreadable_total: "Messages that could not be read, by code",
 };
-const BY_REASON = `SELECT reason, count(*) AS count FROM deliveries WHERE kind = 'email.parked' GROUP BY reason`;
-const OLDEST = "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
+/** How long a reader of the metrics waits for a disk that has stalled, in milliseconds. */
+const PATIENCE_MS = 1_000;
 
 /** What the logger counts. */
 export type LoggerMetrics = ReturnType<typeof createLoggerMetrics>;
 
-/** What is asked when the metrics are read. */
-type Asked = Pick<Ledger, "rows">;
-const NO_LEDGER: Asked = { rows: () => [] };
+/** The questions that are asked when the metrics are read. */
+type Asked = Pick<Ledger, "countsByReason" | "oldestWaiting">;
+const NO_LEDGER: Asked = {
+  countsByReason: () => Promise.resolve([]),
+  oldestWaiting: () => Promise.resolve(null),
+};
 
-/** Creates the logger's metrics in its registry; `directory` is the audit log's. */
-export function createLoggerMetrics(registry: Registry, directory: string, ledger = NO_LEDGER) {
-  const { counter, gauge, histogram, sampled } = meter(registry, HELP);
-  sampled("wellsent_audit_disk_free_bytes", async (gauge) => gauge.set(await freeBytes(directory)));
-  sampled("wellsent_parked_deliveries", (gauge) => setParked(gauge, ledger), "reason");
-  sampled("wellsent_oldest_waiting_seconds", (gauge) => gauge.set(oldestWaiting(ledger)));
+/** Creates the logger's metrics that are set as it works. */
+export function createLoggerMetrics(registry: Registry) {
+  const { counter, gauge, histogram } = meter(registry, HELP);
   return {
     /** Of the internal port. */
     http: createHttpMetrics(registry),
@@ -41,25 +41,51 @@ export function createLoggerMetrics(registry: Registry, directory: string, ledge
   };
 }
 
-function setParked(gauge: Gauge<"reason">, ledger: Asked): void {
+/** Creates the metrics that are asked for whenever they are read; `directory` is the audit log's. */
+export function sampleRecord(
+  registry: Registry,
+  directory: string,
+  ledger: Asked = NO_LEDGER,
+): void {
+  const { sampled } = meter(registry, HELP);
+  const room = patient(() => freeBytes(directory), NaN);
+  const parked = patient(() => ledger.countsByReason(), []);
+  const waiting = patient(() => oldestWaiting(ledger), NaN);
+  sampled("wellsent_audit_disk_free_bytes", async (gauge) => gauge.set(await room()));
+  sampled(
+    "wellsent_parked_deliveries",
+    async (gauge) => setParked(gauge, await parked()),
+    "reason",
+  );
+  sampled("wellsent_oldest_waiting_seconds", async (gauge) => gauge.set(await waiting()));
+}
+
+type Counts = Awaited<ReturnType<Asked["countsByReason"]>>;
+
+function setParked(gauge: Gauge<"reason">, counts: Counts): void {
   gauge.reset();
-  for (const { reason, count } of ask(ledger, BY_REASON))
-    gauge.set({ reason: String(reason) }, Number(count));
+  for (const { reason, count } of counts) gauge.set({ reason }, count);
 }
 
 /** Age in seconds of the oldest delivery that was never attempted; 0 without any, NaN while the ledger is broken. */
-export function oldestWaiting(ledger: Asked): number {
-  const time = ask(ledger, OLDEST)[0]?.["time"];
+export async function oldestWaiting(ledger: Pick<Ledger, "oldestWaiting">): Promise<number> {
+  const time = await ledger.oldestWaiting().catch(() => undefined);
   if (time === undefined) return NaN;
-  return typeof time === "string" ? Math.max(0, Date.now() - Date.parse(time)) / 1_000 : 0;
+  return time === null ? 0 : Math.max(0, Date.now() - Date.parse(time)) / 1_000;
 }
 
-function ask(ledger: Asked, sql: string): Record<string, unknown>[] {
-  try {
-    return ledger.rows(sql);
-  } catch {
-    return [];
-  }
+/** Asks once at a time, and gives the other answer if there is none in time: a stalled disk must not hold the metrics up. */
+function patient<Answer>(ask: () => Promise<Answer>, otherwise: Answer): () => Promise<Answer> {
+  let asking: Promise<void> | undefined;
+  return async () => {
+    let answer = otherwise;
+    asking ??= ask()
+      .then((given) => void (answer = given))
+      .catch(() => undefined)
+      .finally(() => (asking = undefined));
+    await inTime(PATIENCE_MS, asking);
+    return answer;
+  };
 }
 
 async function freeBytes(directory: string): Promise<number> {

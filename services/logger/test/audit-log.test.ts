@@ -256,13 +256,13 @@ describe("retention", () => {
     for (const each of days) writeFileSync(join(directory, `audit-${day(each)}.001.jsonl`), "");
   };
 
-  it("deletes the files of older days at start and says so", async () => {
+  it("deletes the files of older days and logs it", async () => {
     const directory = temporaryDirectory();
     fill(directory, -12, -11, -10, -1);
     writeFileSync(join(directory, "audit-2020-01-01.txt"), "");
     const kept = createFakeLog();
 
-    await auditLog(directory, { now: () => NOON, retentionDays: 10, log: kept }).open();
+    await auditLog(directory, { now: () => NOON, retentionDays: 10, log: kept }).expire();
 
     expect(filesOf(directory)).toEqual([
       `audit-${day(-10)}.001.jsonl`,
@@ -281,7 +281,7 @@ describe("retention", () => {
     await log.write([line(1)]);
 
     time.now += 10 * DAY_MS;
-    await forever.open();
+    await forever.expire();
     expect(filesOf(directory)).toHaveLength(2);
     await log.write([line(2)]);
 
@@ -294,10 +294,10 @@ describe("retention", () => {
     const { time, now } = clock();
     const parked = new Set([`${EMAIL_ID}.0.0`, `${EMAIL_ID}.1.0`]);
     let known = true;
-    const isParked = (delivery: string) => {
-      if (!known) throw new Error("The ledger is being built");
-      return parked.has(delivery);
-    };
+    const isParked = (delivery: string) =>
+      known
+        ? Promise.resolve(parked.has(delivery))
+        : Promise.reject(new Error("The ledger is being built"));
     const log = auditLog(directory, { now, retentionDays: 1, isParked });
     const lines = [0, 1, 2].flatMap((index) =>
       (["email.deferred", "email.parked"] as const).map((kind) => ({
@@ -310,7 +310,7 @@ describe("retention", () => {
     /** What is left once a later day was begun, and its line is the only one of a day within the retention. */
     const dayLater = async (event: string, left: string[]) => {
       time.now += 2 * DAY_MS;
-      await log.open();
+      await log.expire();
       await log.write([line(event)]);
       expect(eventsOf(directory)).toEqual([...left, event]);
     };

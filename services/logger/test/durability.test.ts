@@ -70,7 +70,7 @@ function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
   const { directory, open } = life;
   const commit = new GroupCommit({
     store: auditLog(directory, { fileMaxBytes: 4_000, seen, open }),
-    ledger: { add: () => undefined },
+    ledger: { add: () => Promise.resolve() },
     flow: new FlowControl(),
     metrics: testMetrics(),
     log: createFakeLog(),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
+import type { LedgerEvent } from "@wellsent/ledger";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit, type Store } from "../src/audit/group-commit.ts";
 import { line, testMetrics } from "./support.ts";
@@ -15,7 +16,8 @@ function manualStore() {
         const fail = (code: string) => {
           reject(Object.assign(new Error(code), { code }));
         };
-        writes.push({ events: lines.map(({ eventId }) => eventId), succeed: resolve, fail });
+        const succeed = () => resolve({ file: "f", from: 0, to: 1, last: undefined });
+        writes.push({ events: lines.map(({ eventId }) => eventId), succeed, fail });
       }),
   };
   const written = (count: number) => waitFor(`${count} writes`, () => writes.length === count);
@@ -33,7 +35,10 @@ function setUp(store: Store) {
   const log = createFakeLog();
   const known: string[] = [];
   const ledger = {
-    add: (lines: readonly AuditLine[]) => void known.push(...lines.map(({ eventId }) => eventId)),
+    add: (lines: readonly LedgerEvent[]) => {
+      known.push(...lines.map(({ eventId }) => eventId));
+      return Promise.resolve();
+    },
   };
   const commit = new GroupCommit({ store, ledger, flow, metrics, log });
   const stood: string[] = [];
@@ -101,9 +106,7 @@ describe("GroupCommit", () => {
     const { store, writes, written } = manualStore();
     const { append, commit, stood, known, ledger } = setUp(store);
     const add = ledger.add;
-    ledger.add = () => {
-      throw Object.assign(new Error("full"), { code: "ENOSPC" });
-    };
+    ledger.add = () => Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" }));
 
     append("a");
     await written(1);

@@ -48,12 +48,13 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
       publishWithin: (publication) => Promise.resolve(void answers.push(publication)),
     },
     ledger: {
-      answer: (delivery) => ({
-        delivery,
-        whole: true,
-        last: "email.sent",
-        possibleDuplicate: false,
-      }),
+      statusOf: () =>
+        Promise.resolve({
+          whole: true,
+          last: "email.sent",
+          time: "2026-11-23T12:00:00.000Z",
+          possibleDuplicate: false,
+        }),
     },
     metrics,
     log,

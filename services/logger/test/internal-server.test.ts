@@ -1,35 +1,21 @@
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import type { Publisher } from "@wellsent/amqp";
 import request from "supertest";
 import { toLine } from "../src/audit/line.ts";
 import { createInternalApp } from "../src/operator-api/server.ts";
-import { Ledger } from "../src/ledger.ts";
 import { createPasses } from "../src/parked/pass.ts";
 import { createRedaction } from "../src/audit/redaction.ts";
-import { createFakeLog, waitFor } from "@wellsent/testing";
-import { EMAIL_ID, temporaryDirectory, testMetrics } from "./support.ts";
+import { auditLog, EMAIL_ID, startLedger, temporaryDirectory, testMetrics } from "./support.ts";
 
 const TOKEN = "a-token-of-at-least-thirty-two-characters";
 
-const ledgers: Ledger[] = [];
-afterEach(async () => {
-  for (const ledger of ledgers.splice(0)) await ledger.stop();
-});
-
 /** The routes over a ledger in which mail to these recipients is parked, and a broker that is away. */
 async function setUp(...recipients: string[]) {
-  const directory = temporaryDirectory();
-  const log = createFakeLog();
   let gate = Promise.resolve();
-  const lines = async function* () {
-    yield* [];
-    await gate;
-  };
-  const metrics = testMetrics(directory);
-  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log });
-  ledgers.push(ledger);
-  ledger.start();
-  await waitFor("a whole ledger", () => ledger.check() === undefined);
+  const audit = auditLog(temporaryDirectory());
+  const files = audit.files.bind(audit);
+  audit.files = () => gate.then(files);
+  const { ledger, log } = await startLedger(audit);
   const parked = recipients.map((recipient, index) =>
     toLine(recipient, {
       kind: "email.parked",
@@ -40,7 +26,7 @@ async function setUp(...recipients: string[]) {
       possibleDuplicate: false,
     }),
   );
-  ledger.add(parked);
+  await ledger.add(parked);
   const holdRebuild = () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     gate = promise.then();
@@ -56,7 +42,7 @@ async function setUp(...recipients: string[]) {
     ending,
     passes,
     publisher,
-    metrics: metrics.http,
+    metrics: testMetrics().http,
     log,
   });
   const agent = request.agent(app).set("Authorization", `Bearer ${TOKEN}`);
@@ -69,6 +55,7 @@ describe("the internal port", () => {
     [{ all: true, filter: { reason: "CRASHED" } }, /must have one of/],
     [{ filter: {} }, /^filter: must name something; `all` selects everything$/],
     [{ filter: { domain: "%" } }, /^filter\.domain: must be a domain such as example\.com$/],
+    [{ filter: { domain: "-xample.com" } }, /^filter\.domain: /],
     [{ filter: { domain: "" } }, /^filter\.domain: /],
     [{ filter: { domain: "@example.com" } }, /^filter\.domain: /],
     [{ filter: { olderThan: null } }, /^filter\.olderThan: must be a number of seconds$/],

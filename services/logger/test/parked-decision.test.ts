@@ -1,30 +1,18 @@
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import type { Publication } from "@wellsent/amqp";
 import { newEmailId } from "@wellsent/contract";
-import { createFakeLog, waitFor } from "@wellsent/testing";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
-import { Ledger, oldestId } from "../src/ledger.ts";
 import { createDecide, type Action, type Parked } from "../src/parked/decide.ts";
-import { auditLog, temporaryDirectory, testMetrics } from "./support.ts";
+import { auditLog, startLedger, temporaryDirectory } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 const EMAIL = "019ab000-0000-7000-8000-000000000001";
 const never = new AbortController().signal;
 
-const ledgers: Ledger[] = [];
-afterEach(async () => {
-  for (const ledger of ledgers.splice(0)) await ledger.stop();
-});
-
 async function setUp(...events: AuditLine[]) {
-  const directory = temporaryDirectory();
-  const lines = () => auditLog(directory).lines();
-  const metrics = testMetrics(directory);
-  const ledger = new Ledger({ directory, retentionDays: 0, lines, metrics, log: createFakeLog() });
-  ledgers.push(ledger);
-  ledger.start();
-  await waitFor("a whole ledger", () => ledger.check() === undefined);
-  ledger.add(events);
+  const audit = auditLog(temporaryDirectory());
+  const { ledger } = await startLedger(audit);
+  await ledger.add(events);
   const published: Publication[] = [];
   const publishUntilConfirmed = (publication: Publication) => {
     published.push(publication);
@@ -33,9 +21,16 @@ async function setUp(...events: AuditLine[]) {
   const decide = createDecide({ publisher: { publishUntilConfirmed }, ledger });
   return {
     ledger,
+    audit,
     published,
     decide: (action: Action, message: Parked) => decide(action, message, never),
   };
+}
+
+/** An email's id that was made at a time. */
+function idOf(time: number): string {
+  const hex = time.toString(16).padStart(12, "0");
+  return newEmailId().replace(/^.{13}/, `${hex.slice(0, 8)}-${hex.slice(8)}`);
 }
 
 /** What is recorded of a delivery of {@link EMAIL}, so long ago. */
@@ -119,7 +114,7 @@ describe("createDecide", () => {
 
   it("replays again, marked, what was overtaken by mail that was accepted later", async () => {
     const accepted = Date.now() - HOUR_MS / 2;
-    const overtaker = newEmailId().replace(/^.{13}/, oldestId(accepted));
+    const overtaker = idOf(accepted);
     const { decide, published } = await setUp(
       event("email.replayed", "0.0", HOUR_MS),
       event("email.accepted", "0.1", HOUR_MS),
@@ -134,13 +129,16 @@ describe("createDecide", () => {
   });
 
   it("decides nothing by a part of the record", async () => {
-    const { decide, published, ledger } = await setUp(event("email.parked"));
+    const { audit, decide, published, ledger } = await setUp(event("email.parked"));
+    const { promise, resolve } = Promise.withResolvers<[]>();
+    audit.files = () => promise;
     ledger.rebuild();
 
     const broken = expect.objectContaining({ code: "LEDGER_BROKEN" });
     await expect(decide("replay", parked())).rejects.toEqual(broken);
     await expect(decide("delete", parked())).rejects.toEqual(broken);
 
+    resolve([]);
     expect(published).toEqual([]);
   });
 

@@ -2,19 +2,21 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "@jest/globals";
-import { createFakeLog } from "@wellsent/testing";
+import { Ledger, SqliteStore, type LedgerOptions } from "@wellsent/ledger";
+import { createFakeLog, waitFor } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { AuditLog, type AuditLogOptions } from "../src/audit/log.ts";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
-import type { Ledger } from "../src/ledger.ts";
-import { createLoggerMetrics } from "../src/metrics.ts";
+import { createLoggerMetrics, sampleRecord } from "../src/metrics.ts";
 
 export const EMAIL_ID = "019ab000-0000-7000-8000-000000000001";
 /** The time in {@link EMAIL_ID}. */
 export const EMAIL_TIME = "2025-11-23T09:16:21.376Z";
 
+const ledgers: Ledger[] = [];
 const directories: string[] = [];
-afterEach(() => {
+afterEach(async () => {
+  for (const ledger of ledgers.splice(0)) await ledger.stop();
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
 });
 
@@ -26,9 +28,24 @@ export function temporaryDirectory(): string {
 }
 
 /** The logger's metrics in a registry of their own. */
-export function testMetrics(directory = tmpdir(), ledger?: Pick<Ledger, "rows">) {
+export function testMetrics(directory = tmpdir(), ledger?: Parameters<typeof sampleRecord>[2]) {
   const registry = new Registry();
-  return { registry, ...createLoggerMetrics(registry, directory, ledger) };
+  sampleRecord(registry, directory, ledger);
+  return { registry, ...createLoggerMetrics(registry) };
+}
+
+/** A ledger over an audit log, whole once it has started; it is stopped after the test. */
+export async function startLedger(files: AuditLog, options: Partial<LedgerOptions> = {}) {
+  const directory = temporaryDirectory();
+  const log = createFakeLog();
+  const store = new SqliteStore(directory);
+  await files.open();
+  const defaults = { store, files, keptSince: () => 0, onWhole: () => undefined, log };
+  const ledger = new Ledger({ ...defaults, ...options });
+  ledgers.push(ledger);
+  ledger.start();
+  await waitFor("a whole ledger", () => ledger.check() === undefined);
+  return { ledger, log };
 }
 
 /** The line of a sent email; `event` tells it from others. */
@@ -51,7 +68,9 @@ export function auditLog(directory: string, options: Partial<AuditLogOptions> = 
     directory,
     fileMaxBytes: 1_000_000,
     retentionDays: 90,
-    isParked: () => false,
+    isParked: () => Promise.resolve(false),
+    forgetFile: () => Promise.resolve(),
+    retentionNow: options.now ?? Date.now,
     seen: () => undefined,
     linesMax: 10_000,
     log: createFakeLog(),

@@ -42,7 +42,7 @@ describe("createWriterLock", () => {
     await starting;
 
     expect(second.check()).toBeUndefined();
-    second.stop();
+    await second.stop();
   });
 
   it("gives up waiting when it is stopped", async () => {
@@ -54,10 +54,10 @@ describe("createWriterLock", () => {
     await first.start();
 
     const starting = second.start();
-    second.stop();
+    await second.stop();
 
     await expect(starting).resolves.toBeUndefined();
-    first.stop();
+    await first.stop();
   });
 
   it("is free again after it was stopped", async () => {
@@ -68,11 +68,11 @@ describe("createWriterLock", () => {
     ];
 
     await first.start();
-    first.stop();
+    await first.stop();
     await second.start();
 
     expect(second.check()).toBeUndefined();
-    second.stop();
+    await second.stop();
   });
 
   it("makes the directory when it is missing", async () => {
@@ -82,7 +82,7 @@ describe("createWriterLock", () => {
     await lock.start();
 
     expect(existsSync(join(directory, "writer.lock"))).toBe(true);
-    lock.stop();
+    await lock.stop();
   });
 
   it("refuses a directory that cannot be one, naming it and the user", async () => {

@@ -40,6 +40,8 @@ export function createAuditFile(directory: string, name: string, size: number, o
   };
   return {
     name,
+    /** Whether a failed write may have left a part of its bytes. */
+    isTorn: () => torn,
     /** Whether so many more bytes, written on that day, go into it. */
     takes(bytes: number, day: string, maxBytes: number): boolean {
       const fits = size === 0 || size + bytes <= maxBytes;
@@ -47,22 +49,28 @@ export function createAuditFile(directory: string, name: string, size: number, o
       return torn || (fits && name.startsWith(day));
     },
     /**
-     * Appends and resolves to true when it is on disk, or to false when the file is not as we left it: removed, replaced,
-     * cut or added to by someone else. After a failure nothing of it stands, and it may be appended again.
+     * Appends, and resolves to the offset of the bytes when they are on disk, or to undefined if the file is not as we left it:
+     * removed, replaced, cut or added to by someone else. After a failure nothing of it is in the file, and it may be
+     * appended again.
      */
-    async append(bytes: Buffer): Promise<boolean> {
+    async append(bytes: Buffer): Promise<number | undefined> {
       const isNew = size === 0 && inode === undefined;
       const flags = isNew ? APPEND | constants.O_CREAT : APPEND;
       const opening = open(join(directory, name), flags, MODE);
       const handle = await (isNew ? opening : opening.catch(unlessMissing));
-      if (!handle) return false;
+      if (!handle) return undefined;
       try {
         const found = await handle.stat();
-        if (!isAsLeft(found)) return false;
-        if (isNew) await syncDirectory(directory, open);
+        if (!isAsLeft(found)) return undefined;
+        if (isNew) {
+          // The umask has no say.
+          await handle.chmod(MODE);
+          await syncDirectory(directory, open);
+        }
         inode = found.ino;
+        const offset = size;
         await write(handle, bytes);
-        return true;
+        return offset;
       } finally {
         await handle.close().catch(() => undefined);
       }

@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import type { Ledger, Span } from "@wellsent/ledger";
 import { codeOf, describe } from "@wellsent/runtime";
 import type { FlowControl } from "@wellsent/amqp";
 import type { Check, Component, Fault, Log } from "@wellsent/runtime";
 import type { AuditLine } from "./line.ts";
 import type { AuditLog } from "./log.ts";
-import type { Ledger } from "../ledger.ts";
 import type { LoggerMetrics } from "../metrics.ts";
 
 /** Bounds the buffer of one write to some megabytes; an email of 50 recipients is 50 lines. */
@@ -70,19 +70,22 @@ export class GroupCommit implements Component {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, LINES_MAX);
       const lines = group.map(({ line }) => line);
-      if (!(await this.#insist(() => this.#write(lines)))) break;
-      // n.b. apart, for what stands must not be written again because the ledger has no room.
-      if (!(await this.#insist(() => this.#options.ledger.add(lines)))) break;
+      let span: Span | undefined;
+      if (!(await this.#insist(async () => void (span = await this.#write(lines))))) break;
+      // A separate retry: lines that are on disk must not be written again because the ledger's disk is full.
+      if (!(await this.#insist(() => this.#options.ledger.add(lines, span)))) break;
       for (const { stands } of group) stands();
     }
     this.#writing = undefined;
   }
 
-  async #write(lines: readonly AuditLine[]): Promise<void> {
+  async #write(lines: readonly AuditLine[]): Promise<Span> {
     const { store, metrics } = this.#options;
     const stop = metrics.syncSeconds.startTimer();
-    await store.write(lines).then(() => stop());
+    const span = await store.write(lines);
+    stop();
     for (const line of lines) metrics.lines.inc({ kind: line.kind });
+    return span;
   }
 
   /** Works until it succeeds; resolves to false when the service ends before. */

@@ -69,6 +69,15 @@ export function toLine(eventId: string, event: Event): AuditLine {
   return auditLineSchema.parse({ v: 1, eventId, id, ...event });
 }
 
+/** Characters at which some readers of lines split, though JSON allows them in a text. */
+const LINE_BREAKS = /[\u0085\u2028\u2029]/g;
+
+/** Writes a line of the audit log, without the line feed. */
+export function stringifyLine(line: AuditLine): string {
+  const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(line).replace(LINE_BREAKS, escape);
+}
+
 /** A line for people, such as `sent 0192….0.0 to a@example.com via relay:25 (250 2.0.0 ok)`. */
 export function describeLine(line: AuditLine): string {
   const parts = [

@@ -1,11 +1,10 @@
 import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
+import { access, chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { geteuid } from "node:process";
-import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { takeFileLock, type FileLock } from "@wellsent/ledger";
 import { ConfigError, type Log } from "@wellsent/runtime";
-import { openDatabase } from "../open-database.ts";
 
 /** The lock's file in the audit log's directory. */
 export const LOCK_FILE = "writer.lock";
@@ -15,8 +14,8 @@ const RETRY_MS = 500;
 const SAY_EVERY = 60;
 /** What an operator must mend; a full disk or a volume that is read-only for a while is waited for. */
 const OPERATORS_BUSINESS = ["EACCES", "EPERM", "ENOTDIR", "EEXIST", "ELOOP", "ENAMETOOLONG"];
-/** SQLite's result code 5: someone else holds a lock. */
-const SQLITE_BUSY = 5;
+/** Of the directory, if the logger makes it; the umask has no say. */
+const DIRECTORY_MODE = 0o750;
 
 /**
  * Makes this process the only writer of a directory: an exclusive lock on an SQLite file, which the kernel releases
@@ -25,18 +24,19 @@ const SQLITE_BUSY = 5;
 export function createWriterLock(directory: string, log: Log) {
   const ending = new AbortController();
   const { signal } = ending;
-  let held: DatabaseSync | undefined;
+  let held: FileLock | undefined;
   let reason = "not started";
   const take = async (): Promise<boolean> => {
     try {
-      await mkdir(directory, { recursive: true, mode: 0o750 });
+      const made = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+      if (made !== undefined) await chmod(directory, DIRECTORY_MODE);
       await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
-      // n.b. nothing is ever written to it, so that a full disk cannot keep the lock from being taken.
-      held = openDatabase(join(directory, LOCK_FILE), "BEGIN EXCLUSIVE");
+      held = await takeFileLock(join(directory, LOCK_FILE));
+      reason = "another writer holds the directory";
     } catch (error) {
-      const { code = "", errcode, message } = error as NodeJS.ErrnoException & { errcode?: number };
+      const { code = "", message } = error as NodeJS.ErrnoException;
       if (OPERATORS_BUSINESS.includes(code)) throw unusable(directory, code, error);
-      reason = errcode === SQLITE_BUSY ? "another writer holds the directory" : message;
+      reason = message;
     }
     return held !== undefined;
   };
@@ -51,10 +51,11 @@ export function createWriterLock(directory: string, log: Log) {
         await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
       }
     },
-    stop(): void {
+    async stop(): Promise<void> {
       ending.abort();
-      held?.close();
+      const lock = held;
       held = undefined;
+      await lock?.release();
     },
   };
 }

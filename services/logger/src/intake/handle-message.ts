@@ -3,6 +3,7 @@ import { addAbortListener } from "node:events";
 import { copyOf, isForged, shortString } from "@wellsent/amqp";
 import { describe, TransientError } from "@wellsent/runtime";
 import type { Delivery, Publisher, Settlement } from "@wellsent/amqp";
+import type { Ledger } from "@wellsent/ledger";
 import type { Log } from "@wellsent/runtime";
 import { ANSWER_TYPE, QUERY_TYPE, querySchema, REPLY_QUEUE } from "@wellsent/contract";
 import { LOGGER_PARKED_QUEUE, LOGGER_QUEUE, OUTCOMES_EXCHANGE } from "@wellsent/contract";
@@ -10,7 +11,6 @@ import { MAYBE_DUPLICATE, newEmailId, parseDeliveryId } from "@wellsent/contract
 import { isOfKind, readAs, readEmail, readOutcome } from "@wellsent/contract";
 import type { DeliveryId, Email, Unreadable } from "@wellsent/contract";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "../audit/line.ts";
-import type { Ledger } from "../ledger.ts";
 import type { LoggerMetrics } from "../metrics.ts";
 import type { Twins } from "./attempt-leases.ts";
 
@@ -22,7 +22,7 @@ export interface RecordOptions {
   /** Resolves when the line is on disk. */
   record: (line: AuditLine) => Promise<void>;
   publisher: Pick<Publisher, "publishUntilConfirmed" | "publishWithin">;
-  ledger: Pick<Ledger, "answer">;
+  ledger: Pick<Ledger, "statusOf">;
   /** Told of each delivery that is accepted, perhaps again, and of each with an outcome that is on disk. */
   twins: Twins;
   metrics: Pick<LoggerMetrics, "unreadable">;
@@ -120,7 +120,9 @@ async function reply(
   const replyTo = shortString(properties.replyTo);
   if (!query || !replyTo?.startsWith(`${REPLY_QUEUE}.`)) return "ack";
   const correlationId = shortString(properties.correlationId);
-  const answer = { ...ledger.answer(query.delivery), twin: twins.hasTwin(query) };
+  const { whole, last, possibleDuplicate } = await ledger.statusOf(query.delivery);
+  const known = { delivery: query.delivery, whole, last, possibleDuplicate };
+  const answer = { ...known, twin: twins.hasTwin(query) };
   const publication = {
     exchange: "",
     routingKey: replyTo,

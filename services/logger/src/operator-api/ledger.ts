@@ -1,8 +1,8 @@
 import type { Route } from "@wellsent/http";
-import type { Ledger } from "../ledger.ts";
+import type { Ledger } from "@wellsent/ledger";
 
 /** `POST /ledger/rebuild`. */
-export function ledgerRoutes(ledger: Ledger): Route[] {
+export function ledgerRoutes(ledger: Pick<Ledger, "rebuild">): Route[] {
   return [
     {
       method: "post",

@@ -36,8 +36,9 @@ export function parkedRoutes(options: ParkedRoutesOptions): Route[] {
         problems: [PROBLEMS.REQUEST_INVALID, PROBLEMS.LEDGER_BROKEN],
       },
       handlers: [
-        (request, response) =>
-          void response.json(listParked(options, read(pageSchema, request.query))),
+        async (request, response) => {
+          response.json(await listParked(options, read(pageSchema, request.query)));
+        },
       ],
     },
     {
@@ -78,9 +79,9 @@ function passRoute(action: Action, options: ParkedRoutesOptions): Route {
       // The body is JSON whatever its Content-Type, so that `curl -d` needs no header.
       readBody(BODY_MAX_BYTES),
       parseJsonBody(VALUES_MAX),
-      (request, response) => {
+      async (request, response) => {
         const selection = read(selectionSchema, request.body);
-        response.status(202).json(options.passes.begin(action, selects(options, selection)));
+        response.status(202).json(options.passes.begin(action, await selects(options, selection)));
       },
     ],
   };

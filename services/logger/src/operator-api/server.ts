@@ -11,6 +11,7 @@ import {
   type HttpMetrics,
   type RequestHandler,
 } from "@wellsent/http";
+import type { Ledger } from "@wellsent/ledger";
 import type { Component, Log } from "@wellsent/runtime";
 import manifest from "../../package.json" with { type: "json" };
 import type { Config } from "../config.ts";
@@ -34,6 +35,7 @@ const DESCRIPTION = {
 
 /** Options of {@link createInternalApp}. */
 export interface InternalOptions extends ParkedRoutesOptions {
+  ledger: ParkedRoutesOptions["ledger"] & Pick<Ledger, "emailOf" | "rebuild">;
   /** Returns the token that a request must have, as it is at this moment. */
   token: () => string;
   publisher: Publisher;

@@ -1,13 +1,12 @@
 import { copyOf, type Delivery, type Publication, type Publisher } from "@wellsent/amqp";
+import type { Ledger } from "@wellsent/ledger";
 import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@wellsent/contract";
 import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@wellsent/contract";
 import { toOutcomeMessage } from "@wellsent/contract";
 import type { Answer, DeliveryId, Outcome } from "@wellsent/contract";
-import { oldestId, type Ledger } from "../ledger.ts";
 
 /** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */
 const UNHEARD_MS = 900_000;
-const ENDED = `SELECT 1 FROM deliveries WHERE id BETWEEN ? AND ? AND kind <> 'email.accepted' AND time < ? LIMIT 1`;
 type Lasts = readonly Answer["last"][];
 /** The last event of a delivery that somebody has in hand. */
 const OPEN: Lasts = ["email.accepted", "email.deferred"];
@@ -33,7 +32,7 @@ export type Decide = (action: Action, message: Parked, signal: AbortSignal) => P
 /** What deciding needs. */
 export interface DecideOptions {
   publisher: Pick<Publisher, "publishUntilConfirmed">;
-  ledger: Pick<Ledger, "answer" | "rows" | "assertWhole">;
+  ledger: Pick<Ledger, "wholeStatusOf" | "hasEndedOf">;
 }
 
 type Known = DecideOptions["ledger"];
@@ -42,8 +41,8 @@ type Known = DecideOptions["ledger"];
 export function createDecide({ publisher, ledger }: DecideOptions): Decide {
   return async (action, message, signal) => {
     const decide = async (id: DeliveryId, ...resting: Answer["last"][]): Promise<Verdict> => {
-      const { possibleDuplicate } = ledger.answer(formatDeliveryId(id));
-      const judgement = judge(id, resting, ledger);
+      const { possibleDuplicate } = await ledger.wholeStatusOf(formatDeliveryId(id));
+      const judgement = await judge(id, resting, ledger);
       if (judgement === "settled" || judgement === "left") return judgement;
       const doubtful = judgement === "again" || message.doubtful || possibleDuplicate;
       const ended = judgement === "again" ? nextOf(id) : id;
@@ -69,30 +68,26 @@ function deliveriesOf(message: Parked): DeliveryId[] {
   return [...recipientsOf(read.email).keys()].map((recipient) => ({ ...id, recipient }));
 }
 
-/** `resting`: the last events of a delivery that rests in this message. */
-function judge(id: DeliveryId, resting: Lasts, ledger: Known): Verdict | "again" {
-  const next = ledger.answer(formatDeliveryId(nextOf(id))).last;
-  const { last } = ledger.answer(formatDeliveryId(id));
-  // n.b. asked last: a ledger that broke at one of these questions has answered with a part, or nothing.
-  ledger.assertWhole();
-  if (next !== null)
-    return next === "email.accepted" ? judgeUnheard(nextOf(id), ledger) : "settled";
-  // n.b. acceptance is recorded long before parking: what is not known at all was forgotten after its retention.
+/** `resting`: the last events of a delivery whose message is this one. */
+async function judge(id: DeliveryId, resting: Lasts, ledger: Known): Promise<Verdict | "again"> {
+  const next = await ledger.wholeStatusOf(formatDeliveryId(nextOf(id)));
+  const { last } = await ledger.wholeStatusOf(formatDeliveryId(id));
+  if (next.last !== null)
+    return next.last === "email.accepted" ? judgeUnheard(next.time, ledger) : "settled";
+  // Acceptance is recorded long before parking: an unknown delivery was forgotten after its retention.
   if (resting.includes(last) || last === null) return "done";
-  // An emailer died between parking its copy and saying so; another one has the delivery now.
+  // An emailer died between parking its copy and reporting that; another one has the delivery now.
   return OPEN.includes(last) ? "left" : "settled";
 }
 
 /**
  * A pass died between a replay and its end here; or the broker did, and only the record of the replay was stored. The emailer's
- * queue keeps its order: when what was accepted later has long ended, the replay is not in it.
+ * queue keeps its order: when mail that was accepted later ended long ago, the replay is not in the queue.
  */
-function judgeUnheard(replayed: DeliveryId, ledger: Known): "again" | "left" {
-  const [row] = ledger.rows("SELECT time FROM deliveries WHERE id = ?", formatDeliveryId(replayed));
+async function judgeUnheard(replayedAt: string | null, ledger: Known): Promise<"again" | "left"> {
   const long = Date.now() - UNHEARD_MS;
-  const later = oldestId(Date.parse(String(row?.["time"])));
-  const ended = ledger.rows(ENDED, later, oldestId(long), new Date(long).toISOString());
-  return ended.length > 0 ? "again" : "left";
+  const hasEnded = await ledger.hasEndedOf(Date.parse(replayedAt ?? ""), long, long);
+  return hasEnded ? "again" : "left";
 }
 
 /** The next generation, as fresh as a new delivery; marked where a relay may have taken an earlier one. */

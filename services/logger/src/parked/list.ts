@@ -1,6 +1,6 @@
 import { deliveryIdSchema, domainSchema } from "@wellsent/contract";
+import type { Ledger, ParkedFilter } from "@wellsent/ledger";
 import * as z from "zod";
-import type { Ledger } from "../ledger.ts";
 
 const IDS_MAX = 10_000;
 const PAGE_MAX = 1_000;
@@ -49,45 +49,38 @@ export type Selection = z.output<typeof selectionSchema>;
 type Page = z.output<typeof pageSchema>;
 type Filter = NonNullable<Selection["filter"]>;
 
-const PARKED = `FROM deliveries WHERE kind = 'email.parked' AND (?1 IS NULL OR reason = ?1)
-  AND (?2 IS NULL OR substr(recipient, -length(?2)) = ?2) AND time <= ?3`;
-const COUNT = `SELECT count(*) AS count ${PARKED}`;
-const IDS = `SELECT id ${PARKED}`;
-const PAGE = `SELECT id AS delivery, recipient, reason, reply, attempt, relay, time,
-  possible_duplicate = 1 AS possibleDuplicate ${PARKED} AND (time, id) > (?4, ?5) ORDER BY time, id LIMIT ?6`;
-const ONE = "SELECT id FROM deliveries WHERE kind = 'email.parked' AND id = ?";
-
-/** Where the list is kept, and what recipients end in there. */
+/** The ledger, and how the recipients of a domain end as they are recorded. */
 export interface ListOptions {
-  ledger: Ledger;
+  ledger: Pick<Ledger, "assertWhole" | "listParked" | "parkedIds">;
   ending: (domain: string) => string;
 }
 
-/** A page of what is parked, oldest first, with the number of all. @throws {TransientError} LEDGER_BROKEN */
-export function listParked({ ledger, ending }: ListOptions, { limit, cursor, ...which }: Page) {
+/** A page of parked deliveries, oldest first, with the number of all. @throws {TransientError} LEDGER_BROKEN */
+export async function listParked(
+  { ledger, ending }: ListOptions,
+  { limit, cursor, ...which }: Page,
+) {
   const [time = "", id = ""] = cursor.split(" ");
-  const parked = ledger.rows(PAGE, ...valuesOf(which, ending), time, id, limit);
+  const { parked, total } = await ledger.listParked(filterOf(which, ending), [time, id], limit);
   const last = parked.length === limit ? parked.at(-1) : undefined;
-  const next = last ? `${String(last["time"])} ${String(last["delivery"])}` : null;
-  const [total] = ledger.rows(COUNT, ...valuesOf(which, ending));
-  return { parked, next, total: total?.["count"] };
+  const next = last ? `${last.time} ${last.delivery}` : null;
+  return { parked, next, total };
 }
 
-/** Whether a delivery is one of a selection. n.b. whatever is selected, the ledger decides over it. @throws {TransientError} LEDGER_BROKEN */
-export function selects({ ledger, ending }: ListOptions, { all, ids, filter = {} }: Selection) {
+/**
+ * Resolves to whether a delivery is in a selection. The ledger decides over each one that is.
+ * @throws {TransientError} LEDGER_BROKEN
+ */
+export async function selects({ ledger, ending }: ListOptions, selection: Selection) {
+  const { all, ids, filter = {} } = selection;
   ledger.assertWhole();
   if (all) return () => true;
-  const found = () => ledger.rows(IDS, ...valuesOf(filter, ending)).map(({ id }) => String(id));
-  const wanted = new Set(ids ?? found());
+  const wanted = new Set(ids ?? (await ledger.parkedIds(filterOf(filter, ending))));
   return (delivery: string): boolean => wanted.has(delivery);
 }
 
-/** Whether a delivery is parked. @throws {TransientError} LEDGER_BROKEN */
-export function isParked(ledger: Ledger, delivery: string): boolean {
-  return ledger.rows(ONE, delivery).length > 0;
-}
-
-function valuesOf({ reason, domain, olderThan = 0 }: Filter, ending: ListOptions["ending"]) {
+function filterOf(filter: Filter, endingOf: ListOptions["ending"]): ParkedFilter {
+  const { reason, domain, olderThan = 0 } = filter;
   const before = new Date(Date.now() - olderThan * 1_000).toISOString();
-  return [reason ?? null, domain === undefined ? null : ending(domain), before] as const;
+  return { reason, ending: domain === undefined ? undefined : endingOf(domain), before };
 }
