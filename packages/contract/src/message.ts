@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { EMAIL_TYPE, emailSchema, type Email } from "./email.ts";
 import { MAYBE_DUPLICATE } from "./attempts.ts";
 import { isEmailId, parseDeliveryId, timeOfEmailId, type DeliveryId } from "./ids.ts";
+import { hasTooManyValues, VALUES_MAX } from "./json-size.ts";
 import { OUTCOME_TYPE, outcomeSchema, type Outcome } from "./outcome.ts";
 import { OUTCOMES_EXCHANGE } from "./topology.ts";
 
@@ -93,6 +94,10 @@ export function readAs<S extends z.ZodType>(schema: S, body: Buffer): z.output<S
 }
 
 function parse<S extends z.ZodType>(body: Buffer, schema: S): { value: z.output<S> } | Unreadable {
+  if (hasTooManyValues(body)) {
+    const reason = `The body has more than ${VALUES_MAX} values`;
+    return { kind: "malformed", code: "MESSAGE_SCHEMA", reason };
+  }
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
