@@ -317,7 +317,7 @@ describe("the notes", () => {
     const keys = "global.apiKeys.existingSecret=mine";
     const text = notes("--set", RELAY, "--set", values, "--set", keys);
 
-    expect(text).toMatch(/the Secret mine[^]*at b\.example\.[^]*wellsent\.io\/scrape/);
+    expect(text).toMatch(/the Secret mine[^]*the API is at b\.example\.[^]*wellsent\.io\/scrape/);
     expect(text).not.toMatch(/NO RELAY|user:25/);
   });
 
