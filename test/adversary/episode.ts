@@ -131,7 +131,7 @@ export async function runEpisode(lane: Lane, seed: number): Promise<Outcome> {
   const random = seeded(seed);
   const began = Date.now();
   const from = lane.relay.takes.length;
-  const slow = { phase: random.pick(SLOW_PHASES), ms: Math.round(100 * 60 ** random.next()) };
+  const slow = slowness(random);
   const greylists = new Set<string>();
   const picked = new Set(Array.from({ length: random.whole(1, 3) }, () => random.pick(ATTACKS)));
   const attacks = [...picked].map((attack) => attack(lane, random.fork()));
@@ -161,6 +161,15 @@ export async function runEpisode(lane: Lane, seed: number): Promise<Outcome> {
   const what = [relay, `1 to ${split}`, ...attacks.map((attack) => attack.what)].join("; ");
   const seconds = (Date.now() - began) / 1_000;
   return { seed, what, accepted: expected.length, seconds, ...verdict };
+}
+
+/** Half of the relays are so slow that redelivery, questions and leases run their course before the reply. */
+function slowness(random: Random): { phase: Phase; ms: number } {
+  const phase = random.chance(0.4) ? "dot" : random.pick(SLOW_PHASES);
+  const ms = random.chance(0.5)
+    ? random.whole(3_000, 8_000)
+    : Math.round(100 * 30 ** random.next());
+  return { phase, ms };
 }
 
 async function isOver(lane: Lane, expected: readonly Expected[]): Promise<boolean> {
