@@ -4,6 +4,8 @@ import {
   EMAIL_TYPE,
   emailSchema,
   ladder,
+  LEASE_TYPE,
+  leaseSchema,
   OUTCOME_TYPE,
   outcomeSchema,
   ANSWER_TYPE,
@@ -72,6 +74,8 @@ ${schemaSection(OUTCOME_TYPE, "Published to `outcomes` by the emailer; the routi
 ${schemaSection(QUERY_TYPE, "Published to `outcomes` with the key `email.query` by the emailer: what is recorded of a delivery?", querySchema)}
 
 ${schemaSection(ANSWER_TYPE, "The logger's answer, by direct reply-to, when everything published before the query is committed.", answerSchema)}
+
+${schemaSection(LEASE_TYPE, "Published to `outcomes` with the key `email.lease` by the emailer, every second while a relay takes longer than that.", leaseSchema)}
 
 ## Exchanges
 

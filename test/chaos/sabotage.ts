@@ -36,9 +36,11 @@ export const SABOTAGES = {
   /** The broker forgets a delivery before a relay has taken it. */
   "ack-before-250": {
     file: "services/emailer/src/delivery/handle-delivery.ts",
-    from: "    return settlement.catch(leaveIfAborted);",
-    to: `    void settlement.catch(leaveIfAborted).catch(() => undefined);
-    return Promise.resolve("ack");`,
+    from: "      if (crashes < CRASHES_SUSPECT || crashes >= CRASHES_MAX) return await once();",
+    to: `      if (crashes < CRASHES_SUSPECT || crashes >= CRASHES_MAX) {
+        void once().catch(() => undefined);
+        return "ack";
+      }`,
     caughtBy: "lost",
   },
   /** The broker forgets an event before it stands in the audit log. */
@@ -64,9 +66,9 @@ export const SABOTAGES = {
   },
   /** What the record already has as sent is sent again. */
   "ignore-guard": {
-    file: "services/emailer/src/delivery/handle-delivery.ts",
-    from: "  if (answer && !OPEN.includes(answer.last)) {",
-    to: `  if (answer && answer.last !== "email.sent" && !OPEN.includes(answer.last)) {`,
+    file: "services/emailer/src/delivery/permission.ts",
+    from: '"email.accepted", "email.deferred"];',
+    to: '"email.accepted", "email.deferred", "email.sent"];',
     caughtBy: "twiceOutside",
   },
 } as const satisfies Record<string, Edit>;

@@ -79,10 +79,10 @@ export function toOutcomeMessage(messageId: string, outcome: Outcome) {
   return { ...way, messageId, type: OUTCOME_TYPE, body: Buffer.from(JSON.stringify(outcome)) };
 }
 
-/** Reads an outcome. A query of another version comes the same way, and is as unknown as an outcome's. */
+/** Reads an outcome. A query or a lease of another version comes the same way, and is held like an outcome of one. */
 export function readOutcome({ body, properties: { type } }: Message) {
-  const versioned = isOfKind("outcome", type) || isOfKind("query", type);
-  if (versioned && type !== OUTCOME_TYPE) return newer(type);
+  const isVersioned = ["outcome", "query", "lease"].some((kind) => isOfKind(kind, type));
+  if (isVersioned && type !== OUTCOME_TYPE) return newer(String(type));
   const outcome = parse(body, outcomeSchema);
   return "kind" in outcome ? outcome : { kind: "outcome" as const, outcome: outcome.value };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { readAs, readEmail, readOutcome } from "../src/message.ts";
-import { answerSchema, querySchema } from "../src/outcome.ts";
+import { answerSchema, leaseSchema, querySchema } from "../src/guard-query.ts";
 
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
@@ -41,5 +41,9 @@ describe("readAs", () => {
 
   it.each(fixtures("answer.v1"))("still reads %j", (body) => {
     expect(readAs(answerSchema, bytes(body))).toEqual(body);
+  });
+
+  it.each(fixtures("lease.v1"))("still reads %j", (body) => {
+    expect(readAs(leaseSchema, bytes(body))).toEqual(body);
   });
 });

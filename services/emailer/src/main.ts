@@ -1,10 +1,11 @@
 import { amqpParts, AmqpConnection, Consumer, FlowControl, Publisher } from "@wellsent/amqp";
 import { createService, runMain } from "@wellsent/runtime";
 import { attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
-import { Brake } from "./control/pause.ts";
+import { Pause } from "./control/pause.ts";
 import { loadConfig } from "./config.ts";
 import { Guard } from "./delivery/guard.ts";
 import { createHandler } from "./delivery/handle-delivery.ts";
+import { Transfers } from "./delivery/transfers.ts";
 import { createEmailerMetrics } from "./metrics.ts";
 import { Relays } from "./relay/relays.ts";
 import { takeLadder } from "./control/apply-ladder.ts";
@@ -38,13 +39,17 @@ runMain((host) => {
     log,
   });
   const asking = { waitMs: config.guardWaitMs, ending: ending.signal };
-  const guard = new Guard({ ...amqp, ...asking, connection: publishing });
+  const transfers = new Transfers();
+  const guard = new Guard({ ...amqp, ...asking, connection: publishing, transfers });
+  const pause = new Pause({ ...amqp, connection: consuming, flow, metrics });
   const handle = createHandler({
     ...config.ladder,
     sender: config.mail,
     publisher,
     send: (mail, options) => relays.send(mail, options),
-    ask: (query, signal, afterMs) => guard.ask(query, signal, afterMs),
+    guard,
+    transfers,
+    pause,
     metrics,
     log,
   });
@@ -52,7 +57,7 @@ runMain((host) => {
     ...amqp,
     connection: consuming,
     queues: [EMAILER_QUEUE, ...attemptQueues(seconds.length)],
-    // What became of deliveries whose connection was lost is said before the broker hands them over again.
+    // The outcomes of messages whose connection was lost are confirmed before the broker delivers those messages again.
     prepare: async (channel) => {
       await publisher.settled();
       return takeLadder(channel, seconds);
@@ -62,12 +67,11 @@ runMain((host) => {
     handle,
     flow,
   });
-  const brake = new Brake({ ...amqp, connection: consuming, flow, metrics });
-  // Stopped first: what waits for a relay in trouble, or an answer, goes back to the broker rather than hold up the drain.
+  // Stopped first: messages that wait for a relay or an answer are left to the broker, so that they do not delay the drain.
   const waiting = { name: "waiting", stop: () => ending.abort() };
-  const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, brake.check];
+  const checks = [publishing.check, consuming.check, consumer.check, ...relays.checks, pause.check];
 
   // Started left to right, stopped right to left.
-  const components = [publishing, consuming, publisher, guard, relays, brake, consumer, waiting];
+  const components = [publishing, consuming, publisher, guard, relays, pause, consumer, waiting];
   return program(checks, components);
 });

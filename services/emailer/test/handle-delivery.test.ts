@@ -2,10 +2,11 @@ import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication, Publisher } from "@wellsent/amqp";
-import type { Answer, Outcome, Query } from "@wellsent/contract";
+import type { Answer, Outcome } from "@wellsent/contract";
 import { createFakeLog } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/delivery/handle-delivery.ts";
+import { Transfers } from "../src/delivery/transfers.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
 
 const email = { toaddr: "a@example.com", subject: "s", body: "b" };
@@ -31,16 +32,20 @@ function delivery(
 type Known = Pick<Answer, "last"> & Partial<Answer>;
 
 /** `known`: what is recorded, or what one question after the other is answered. */
-function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
+function setUp(known?: Known | Known[], relay = () => Promise.resolve(), paused = false) {
   const published: Publication[] = [];
   const sent: string[] = [];
   const recorded: unknown[] = [];
-  const asked: Query[] = [];
+  const asked: [delivery: string, acquire: boolean, isPatient: boolean][] = [];
+  const waited: number[] = [];
+  const released: string[] = [];
+  const attempts: unknown[] = [];
   const publisher: Pick<Publisher, "publishUntilConfirmed"> = {
     publishUntilConfirmed: (publication) => {
       if (publication.exchange === "outcomes") {
-        const { kind, possibleDuplicate } = JSON.parse(publication.body.toString()) as Outcome;
-        recorded.push([kind, possibleDuplicate]);
+        const outcome = JSON.parse(publication.body.toString()) as Outcome;
+        recorded.push([outcome.kind, outcome.possibleDuplicate]);
+        attempts.push(outcome.attempt);
       } else published.push(publication);
       return Promise.resolve();
     },
@@ -53,23 +58,29 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve()) {
       envelopeFrom: "bounces@example.com",
     },
     publisher,
-    ask: (query) => {
-      const { delivery } = query;
-      asked.push(query);
-      const answer = { delivery, whole: true, possibleDuplicate: false };
-      const next = Array.isArray(known) ? known.shift() : known;
-      return Promise.resolve(next && { ...answer, ...next });
+    guard: {
+      ask: (id, { acquire, isPatient }) => {
+        asked.push([id, acquire, isPatient]);
+        const answer = { delivery: id, whole: true, possibleDuplicate: false };
+        const next = Array.isArray(known) ? known.shift() : known;
+        return Promise.resolve(next && { ...answer, ...next });
+      },
+      wait: (ms) => Promise.resolve(void waited.push(ms)),
+      releaseLease: (id) => void released.push(id),
     },
-    send: async (mail, { signal }) => {
+    transfers: new Transfers(),
+    pause: { over: () => Promise.resolve(!paused) },
+    send: async (mail, { signal, admit }) => {
       await relay();
       signal.throwIfAborted();
+      if (!(await admit())) return { verdict: "withdrawn" };
       sent.push(mail.envelope.to);
       return { verdict: "sent", reply: "250 ok", relay: "relay.example" };
     },
     metrics: createEmailerMetrics(new Registry()),
     log: createFakeLog(),
   });
-  return { handle, published, sent, recorded, asked };
+  return { handle, published, sent, recorded, asked, waited, released, attempts };
 }
 
 describe("createHandler", () => {
@@ -160,13 +171,11 @@ describe("the guard", () => {
     return twin;
   };
 
-  it("lets a marked delivery go a rung down while its twin may be in other hands", async () => {
-    const { handle, sent, recorded, asked } = setUp({ last: "email.accepted", twin: true });
+  it("sends a marked delivery a rung down, for its first copy to be attempted first", async () => {
+    const { handle, sent, recorded, asked } = setUp({ last: "email.accepted" });
 
     expect(await handle(marked())).toBe("reject");
-    expect(asked).toMatchObject([{ attempt: 1, marked: true, again: false }]);
-    expect(sent).toEqual([]);
-    expect(recorded).toEqual([]);
+    expect([asked, sent, recorded]).toEqual([[], [], []]);
   });
 
   it("sends and flags a marked delivery of which nothing was heard a rung later", async () => {
@@ -188,39 +197,137 @@ describe("the guard", () => {
     expect(recorded).toEqual([["email.sent", false]]);
   });
 
-  it("lets a copy go a rung down whose twin is in another emailer's hands", async () => {
-    const { handle, sent } = setUp({ last: "email.deferred", twin: true });
+  it("sends a copy a rung down while another emailer holds the lease", async () => {
+    const { handle, sent, released } = setUp({ last: "email.deferred", leased: true });
 
     expect(await handle(offTheLadder())).toBe("reject");
-    expect(sent).toEqual([]);
+    expect([sent, released]).toEqual([[], []]);
   });
 
-  it("says that its emailer died with it after it had asked", async () => {
-    const { handle, recorded, asked } = setUp({ last: "email.deferred" });
+  it("asks twice about a redelivered message, longer apart than a lease is valid", async () => {
+    const { handle, sent, asked, waited } = setUp([
+      { last: "email.accepted", leased: true },
+      { last: "email.accepted" },
+    ]);
 
-    await handle(offTheLadder({ "x-delivery-count": 2 }));
-
-    expect(asked[0]).toMatchObject({ marked: false, again: true });
-    expect(recorded).toEqual([["email.sent", true]]);
+    expect(await handle(again())).toBe("ack");
+    expect(asked.map(([, acquire, isPatient]) => [acquire, isPatient])).toEqual([
+      [false, true],
+      [true, true],
+    ]);
+    expect(waited).toEqual([6_000]);
+    expect(sent).toHaveLength(1);
   });
+
+  const again = (count = 1, signal = new AbortController().signal): Delivery => {
+    const copy = delivery(ID, "email.v1", true);
+    Object.assign(copy.properties, { headers: { "x-delivery-count": count } });
+    return { ...copy, signal };
+  };
+  const ID = randomUUIDv7();
 
   it("hears an emailer out that lost only its connection", async () => {
     const { handle, sent } = setUp([{ last: "email.accepted" }, { last: "email.sent" }]);
-    const again = delivery(randomUUIDv7(), "email.v1", true);
-    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
 
-    expect(await handle(again)).toBe("ack");
+    expect(await handle(again())).toBe("ack");
     expect(sent).toEqual([]);
   });
 
-  it("flags what an emailer died with, though nothing is recorded", async () => {
-    const { handle, recorded, asked } = setUp({ last: "email.accepted" });
-    const id = randomUUIDv7();
+  it("flags a message that an emailer crashed with, though nothing is recorded", async () => {
+    const { handle, recorded } = setUp({ last: "email.accepted" });
 
-    await handle(delivery(id, "email.v1", true));
+    await handle(again());
 
-    expect(asked.map(({ delivery }) => delivery)).toEqual([`${id}.0.0`]);
     expect(recorded).toEqual([["email.sent", true]]);
+  });
+
+  it("neither waits nor flags when this emailer lost the connection and gave the message to no relay", async () => {
+    const lost = new AbortController();
+    const { handle, recorded, waited } = setUp({ last: "email.accepted" }, () => {
+      if (!lost.signal.aborted) lost.abort();
+      return Promise.resolve();
+    });
+    const first = { ...delivery(ID, "email.v1"), signal: lost.signal };
+
+    expect(await handle(first)).toBe("leave");
+    expect(await handle(again())).toBe("ack");
+
+    expect(waited).toEqual([]);
+    expect(recorded).toEqual([["email.sent", false]]);
+  });
+
+  it("waits and flags when another emailer lost it after this one", async () => {
+    const lost = new AbortController();
+    const { handle, recorded, waited } = setUp({ last: "email.accepted" }, () => {
+      if (!lost.signal.aborted) lost.abort();
+      return Promise.resolve();
+    });
+
+    await handle({ ...delivery(ID, "email.v1"), signal: lost.signal });
+    await handle(again(2));
+
+    expect(waited).toEqual([6_000]);
+    expect(recorded).toEqual([["email.sent", true]]);
+  });
+
+  it("does not keep a plain retry waiting for an answer", async () => {
+    const { handle, asked } = setUp({ last: "email.deferred" });
+
+    await handle(offTheLadder());
+
+    expect(asked.map(([, acquire, isPatient]) => [acquire, isPatient])).toEqual([[true, false]]);
+  });
+
+  it("counts the attempts that the record knows, not the rejections of the broker", async () => {
+    const { handle, attempts } = setUp({ last: "email.deferred", attempts: 3 });
+
+    await handle(offTheLadder());
+
+    expect(attempts).toEqual([4]);
+  });
+
+  it("sends the second copy a rung down while the first one waits in the same emailer", async () => {
+    const relay = Promise.withResolvers<undefined>();
+    const { handle, sent } = setUp({ last: "email.accepted" }, () => relay.promise);
+
+    const first = handle(delivery(ID, "email.v1"));
+    const copy = offTheLadder({ "x-maybe-duplicate": true });
+    Object.assign(copy.properties, { messageId: ID });
+    expect(await handle(copy)).toBe("reject");
+
+    relay.resolve(undefined);
+    expect(await first).toBe("ack");
+    expect(sent).toHaveLength(1);
+  });
+
+  it("gives up the lease of a delivery that is not sent while sending is paused", async () => {
+    const { handle, sent, released } = setUp({ last: "email.deferred" }, undefined, true);
+
+    expect(await handle(offTheLadder())).toBe("reject");
+    expect(sent).toEqual([]);
+    expect(released).toHaveLength(1);
+  });
+});
+
+describe("a first copy that waited for a relay", () => {
+  const slowly = () => sleep(3_100);
+
+  it.each<[string, Known | undefined, string, unknown[]]>([
+    [
+      "is sent when the record knows nothing",
+      { last: "email.accepted" },
+      "ack",
+      [["email.sent", false]],
+    ],
+    ["is not sent when another copy was", { last: "email.sent" }, "ack", []],
+    ["goes a rung down when another copy is sent", { last: null, leased: true }, "reject", []],
+    ["is sent and needs no flag when nobody answers", undefined, "ack", [["email.sent", false]]],
+  ])("%s", async (_, known, settlement, outcomes) => {
+    const { handle, recorded, asked } = setUp(known, slowly);
+
+    expect(await handle(delivery(randomUUIDv7(), "email.v1"))).toBe(settlement);
+    expect(asked).toMatchObject([[expect.any(String), true, false]]);
+    expect(recorded).toEqual(outcomes);
   });
 });
 

@@ -5,28 +5,24 @@ const refused = { verdict: "deferred", reply: "451 later", relay: "relay.example
 
 describe("conclude", () => {
   it.each([
-    [1, false, "email.deferred"],
-    [2, false, "email.parked"],
-    [2, true, "email.deferred"],
-    [3, true, "email.parked"],
-  ])(
-    "of two attempts makes attempt %i (marked: %s) %s, since a marked one's first was none",
-    (number, isMarked, kind) => {
-      const limits = { maxAttempts: 2, onAmbiguous: "retry" } as const;
+    [1, "email.deferred"],
+    [2, "email.parked"],
+    [3, "email.parked"],
+  ])("of two attempts makes attempt %i %s", (number, kind) => {
+    const limits = { maxAttempts: 2, onAmbiguous: "retry" } as const;
 
-      expect(conclude(refused, { number, isMarked }, limits).kind).toBe(kind);
-    },
-  );
+    expect(conclude(refused, { number }, limits).kind).toBe(kind);
+  });
 
   it("records why a delivery was kept although the relay refused it for good", () => {
     const limits = { maxAttempts: 2, onAmbiguous: "retry" } as const;
     const kept = { ...refused, reason: "RELAY_REFUSES_ALL" } as const;
 
-    expect(conclude(kept, { number: 1, isMarked: false }, limits)).toEqual({
+    expect(conclude(kept, { number: 1 }, limits)).toEqual({
       kind: "email.deferred",
       reason: "RELAY_REFUSES_ALL",
     });
-    expect(conclude(kept, { number: 2, isMarked: false }, limits)).toEqual({
+    expect(conclude(kept, { number: 2 }, limits)).toEqual({
       kind: "email.parked",
       reason: "ATTEMPTS_EXHAUSTED",
     });

@@ -4,7 +4,7 @@ import { createService, runMain } from "@wellsent/runtime";
 import { createPipeline } from "./audit/pipeline.ts";
 import { createWriterLock } from "./audit/writer-lock.ts";
 import { loadConfig } from "./config.ts";
-import { createTwins } from "./intake/attempt-leases.ts";
+import { AttemptLeases } from "./intake/attempt-leases.ts";
 import { createHandler } from "./intake/handle-message.ts";
 import { createLoggerMetrics, sampleRecord } from "./metrics.ts";
 import { createInternalServer } from "./operator-api/server.ts";
@@ -34,7 +34,8 @@ runMain((host) => {
   const pipeline = createPipeline({ ...config, linesMax, flow, metrics, log });
   const { clock, commit, ledger, record, redaction } = pipeline;
   sampleRecord(registry, config.audit.directory, ledger);
-  const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
+  const leases = new AttemptLeases();
+  const handle = createHandler({ record, publisher, ledger, leases, metrics, log });
   const consumes = { ...amqp, connection: consuming, queues: [LOGGER_QUEUE], handle, flow };
   const consumer = new Consumer({
     ...consumes,

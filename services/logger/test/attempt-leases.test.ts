@@ -1,107 +1,127 @@
 import { describe, expect, it } from "@jest/globals";
-import { createTwins } from "../src/intake/attempt-leases.ts";
+import { LEASE_MS } from "@wellsent/contract";
+import { AttemptLeases } from "../src/intake/attempt-leases.ts";
 
 const delivery = "01a20b8d-d48b-7f92-9d4e-d5c21d5c7759.0.0";
 
+const FREE = { leased: false, possibleDuplicate: false };
+const LEASED = { leased: true, possibleDuplicate: false };
+const DOUBTFUL = { leased: false, possibleDuplicate: true };
+
 function setUp() {
   const clock = { ms: 1 };
-  const { accepted, hasTwin, ended } = createTwins(() => clock.ms);
-  let askers = 0;
-  const ask = (attempt: number, copy: { marked?: boolean; again?: boolean } = {}) =>
-    hasTwin({ delivery, attempt, asker: `asker ${(askers += 1)}`, ...copy });
-  const accept = (marked: boolean) => accepted(delivery, marked);
-  return { clock, accept, hasTwin, ask, end: () => ended(delivery) };
+  const leases = new AttemptLeases(() => clock.ms);
+  return {
+    pass: (ms: number) => (clock.ms += ms),
+    look: (holder: string, lateMs = 0) => leases.tryAcquire({ delivery, holder }, lateMs),
+    acquire: (holder: string, lateMs = 0) =>
+      leases.tryAcquire({ delivery, holder, acquire: true }, lateMs),
+    renew: (holder: string) => leases.apply({ holder, held: [delivery], released: [] }),
+    release: (holder: string) => leases.apply({ holder, held: [], released: [delivery] }),
+    end: () => leases.end(delivery),
+    ask: () => leases.tryAcquire({ delivery }),
+  };
 }
 
-describe("a copy of a delivery", () => {
-  it("has no twin, however often the same asker asks", () => {
-    const { hasTwin } = setUp();
+describe("a lease", () => {
+  it("is granted to one emailer at a time, however often it asks", () => {
+    const { acquire, look } = setUp();
 
-    const query = { delivery, attempt: 2, asker: "a" };
-
-    expect([hasTwin(query), hasTwin(query)]).toEqual([false, false]);
+    expect([acquire("a"), acquire("a"), acquire("b"), look("b")]).toEqual([
+      FREE,
+      FREE,
+      LEASED,
+      LEASED,
+    ]);
   });
 
-  it("has a twin when the same attempt was another asker's, also after its outcome", () => {
-    const { ask, end } = setUp();
-    ask(2);
+  it("is not granted by a look, nor to somebody without a name", () => {
+    const { look, acquire, ask } = setUp();
 
-    expect(ask(2)).toBe(true);
+    expect([look("a"), ask(), acquire("b"), ask()]).toEqual([FREE, FREE, FREE, FREE]);
+  });
+
+  it("lapses without a renewal, and the next holder is told that a relay may have the mail", () => {
+    const { acquire, pass, look } = setUp();
+    acquire("a");
+
+    pass(LEASE_MS);
+    expect(look("b")).toEqual(LEASED);
+    pass(1);
+    expect([look("b"), acquire("b"), acquire("b")]).toEqual([DOUBTFUL, DOUBTFUL, DOUBTFUL]);
+  });
+
+  it("lives as long as it is renewed, also when it was never asked for", () => {
+    const { renew, pass, look } = setUp();
+
+    for (let second = 0; second < 60; second += 1) {
+      renew("a");
+      pass(1_000);
+      expect(look("b")).toEqual(LEASED);
+    }
+  });
+
+  it("is the holder's whose relay has the mail, whoever was granted it", () => {
+    const { acquire, renew } = setUp();
+    acquire("b");
+
+    renew("a");
+
+    expect(acquire("b")).toEqual(LEASED);
+  });
+
+  it("is judged as of the moment of asking when the logger was slow", () => {
+    const { renew, pass, acquire } = setUp();
+    renew("a");
+
+    pass(LEASE_MS + 30_000);
+
+    expect(acquire("b", 30_500)).toEqual(LEASED);
+    expect(acquire("b", 100)).toEqual(DOUBTFUL);
+  });
+
+  it("ends with the outcome, which leaves no doubt", () => {
+    const { acquire, end, pass } = setUp();
+    acquire("a");
+    pass(LEASE_MS + 1);
+    acquire("b");
+
     end();
-    expect([ask(2), ask(1)]).toEqual([true, true]);
+
+    expect(acquire("c")).toEqual(FREE);
   });
 
-  it("has a twin on later rungs until the attempt's outcome is recorded", () => {
-    const { ask, end } = setUp();
-    ask(2);
-
-    expect([ask(3), ask(4, { marked: true })]).toEqual([true, true]);
+  it("is not renewed by a message that was published before the outcome", () => {
+    const { renew, end, look, acquire, pass } = setUp();
+    renew("a");
     end();
-    expect(ask(5)).toBe(false);
+
+    renew("a");
+    expect(look("b")).toEqual(FREE);
+    expect(acquire("a")).toEqual(FREE);
+    renew("a");
+    pass(LEASE_MS - 1);
+    expect(look("b")).toEqual(LEASED);
   });
 
-  it("has none when it is the one that an emailer died with", () => {
-    const { ask } = setUp();
-    ask(2, { marked: true });
+  it("leaves no doubt when it is released without an attempt", () => {
+    const { acquire, release, look } = setUp();
+    acquire("a");
 
-    expect(ask(2, { marked: true, again: true })).toBe(false);
+    release("b");
+    expect(look("b")).toEqual(LEASED);
+    release("a");
+    expect(look("b")).toEqual(FREE);
   });
 
-  it("has one when an emailer died with the other", () => {
-    const { ask } = setUp();
-    ask(2, { marked: true });
+  it("leaves the doubt about an earlier holder when it is released", () => {
+    const { acquire, release, look, pass } = setUp();
+    acquire("a");
+    pass(LEASE_MS + 1);
+    acquire("b");
 
-    expect(ask(1, { again: true })).toBe(true);
-  });
+    release("b");
 
-  it("has one at its first attempt when it was published again, and takes no turn", () => {
-    const { ask } = setUp();
-
-    expect(ask(1, { marked: true })).toBe(true);
-    expect(ask(1, { again: true })).toBe(false);
-    expect(ask(2, { marked: true })).toBe(true);
-  });
-
-  it("has one while the first copy of what was published again need not ask, for two minutes", () => {
-    const { accept, ask, clock } = setUp();
-    accept(false);
-    accept(true);
-
-    expect([ask(2, { marked: true }), ask(3, { marked: true })]).toEqual([true, true]);
-    clock.ms += 130_000;
-    expect(ask(4, { marked: true })).toBe(false);
-  });
-
-  it("has none once the first copy's outcome is recorded, or when that was never stored", () => {
-    const [ended, alone] = [setUp(), setUp()];
-    ended.accept(false);
-    for (const { accept } of [ended, alone]) accept(true);
-    ended.end();
-
-    expect([ended, alone].map(({ ask }) => ask(2, { marked: true }))).toEqual([false, false]);
-  });
-
-  it("has none when it is the first copy that is asked about after all", () => {
-    const { accept, ask } = setUp();
-    accept(false);
-    accept(true);
-
-    expect(ask(1, { again: true })).toBe(false);
-    expect(ask(2, { marked: true })).toBe(true);
-  });
-
-  it("has none when the other is in nobody's hands any more", () => {
-    const { ask, clock } = setUp();
-    ask(2);
-
-    clock.ms += 3_600_000;
-
-    expect(ask(3)).toBe(false);
-  });
-
-  it("is told apart only by those who say what they are about to do", () => {
-    const { hasTwin } = setUp();
-
-    expect([hasTwin({ delivery }), hasTwin({ delivery })]).toEqual([false, false]);
+    expect(look("c")).toEqual(DOUBTFUL);
   });
 });

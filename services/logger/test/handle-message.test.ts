@@ -1,8 +1,9 @@
 import { createFakeLog } from "@wellsent/testing";
-import { createTwins } from "../src/intake/attempt-leases.ts";
+import { AttemptLeases } from "../src/intake/attempt-leases.ts";
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication } from "@wellsent/amqp";
+import type { Answer } from "@wellsent/contract";
 import type { AuditLine } from "../src/audit/line.ts";
 import { createHandler } from "../src/intake/handle-message.ts";
 import { EMAIL_ID, testMetrics } from "./support.ts";
@@ -41,13 +42,14 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
   const metrics = testMetrics();
   const log = createFakeLog();
   const handle = createHandler({
-    twins: createTwins(),
+    leases: new AttemptLeases(),
     record: (line) => write().then(() => void lines.push(line)),
     publisher: {
       publishUntilConfirmed: (publication) => Promise.resolve(void parked.push(publication)),
       publishWithin: (publication) => Promise.resolve(void answers.push(publication)),
     },
     ledger: {
+      deferralsOf: () => Promise.resolve(2),
       statusOf: () =>
         Promise.resolve({
           whole: true,
@@ -164,6 +166,7 @@ describe("createHandler", () => {
     ["email", { messageId: EMAIL_ID, type: "email.v9" }],
     ["outcome", { messageId: "m", type: "outcome.v9" }],
     ["query", { messageId: "m", type: "query.v9" }],
+    ["lease", { messageId: "m", type: "lease.v9" }],
   ])("holds an %s of a newer version, and says so", async (_, properties) => {
     const { handle, lines, parked, unreadable, log } = setUp();
 
@@ -207,7 +210,39 @@ describe("a query", () => {
     disk.resolve(undefined);
     expect(await Promise.all([recorded, answered])).toEqual(["ack", "ack"]);
     expect(answers).toMatchObject([{ exchange: "", routingKey: REPLY_TO, correlationId: "c" }]);
-    expect(JSON.parse(String(answers[0]?.body))).toMatchObject({ last: "email.sent" });
+    expect(JSON.parse(String(answers[0]?.body))).toMatchObject({
+      last: "email.sent",
+      attempts: 2,
+    });
+  });
+
+  const ask = async (handle: ReturnType<typeof setUp>["handle"], more: object) => {
+    const asked = query(REPLY_TO);
+    const body = Buffer.from(JSON.stringify({ delivery: `${EMAIL_ID}.0.0`, ...more }));
+    await handle({ ...asked, body });
+  };
+  const lease = (held: string[]) =>
+    delivery({ holder: "one", held, released: [] }, { messageId: "l", type: "lease.v1" });
+
+  it("is told of another emailer's lease until that delivery's outcome is recorded", async () => {
+    const { handle, answers } = setUp();
+    const leased = () => answers.map(({ body }) => (JSON.parse(String(body)) as Answer).leased);
+
+    await handle(lease([`${EMAIL_ID}.0.0`]));
+    await ask(handle, { holder: "two", acquire: true });
+    await ask(handle, { holder: "one", acquire: true });
+    expect(leased()).toEqual([true, false]);
+
+    await handle(delivery(outcome, { messageId: "e", type: "outcome.v1" }));
+    await ask(handle, { holder: "two" });
+    expect(leased()).toEqual([true, false, false]);
+  });
+
+  it("acks a lease that cannot be read", async () => {
+    const { handle, parked } = setUp();
+
+    expect(await handle(delivery({}, { messageId: "l", type: "lease.v1" }))).toBe("ack");
+    expect(parked).toEqual([]);
   });
 
   it.each([undefined, "emailer", "amq.rabbitmq.reply-to"])(

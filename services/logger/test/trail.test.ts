@@ -5,7 +5,7 @@ import { createFakeLog, waitFor } from "@wellsent/testing";
 import winston from "winston";
 import type { Open } from "../src/audit/file.ts";
 import { createPipeline } from "../src/audit/pipeline.ts";
-import { createTwins } from "../src/intake/attempt-leases.ts";
+import { AttemptLeases } from "../src/intake/attempt-leases.ts";
 import { createHandler } from "../src/intake/handle-message.ts";
 import { EMAIL_ID, eventsOf, temporaryDirectory, testMetrics } from "./support.ts";
 
@@ -29,7 +29,14 @@ function setUp(directory: string, openFile: Open = open) {
   });
   const confirmed = () => Promise.resolve();
   const publisher = { publishUntilConfirmed: confirmed, publishWithin: confirmed };
-  const handle = createHandler({ record, publisher, ledger, twins: createTwins(), metrics, log });
+  const handle = createHandler({
+    record,
+    publisher,
+    ledger,
+    leases: new AttemptLeases(),
+    metrics,
+    log,
+  });
   const start = async () => {
     ledger.start();
     await commit.start();

@@ -1,66 +1,80 @@
-import type { Delivery, Publication } from "@wellsent/amqp";
+import type { Delivery } from "@wellsent/amqp";
 import {
-  ADOPTED_EXCHANGE,
+  attemptOf,
+  crashesOf,
   EMAILER_QUEUE,
-  ENTRY_EXCHANGE,
-  toEmailMessage,
+  isOurs,
+  MAYBE_DUPLICATE,
+  newEmailId,
+  parseDeliveryId,
+  type DeliveryId,
 } from "@wellsent/contract";
-import { attemptOf, crashesOf, isOurs, MAYBE_DUPLICATE, newEmailId } from "@wellsent/contract";
-import { formatDeliveryId, parseDeliveryId, recipientsOf } from "@wellsent/contract";
-import type { DeliveryId, Email } from "@wellsent/contract";
 
-/** One handling of a recipient's delivery: what the broker tells of it, in the emailer's words. */
-export type Attempt = ReturnType<typeof toAttempt>;
+/**
+ * Why the record is asked before a message is sent.
+ * `none`: a first copy that no emailer had before.
+ * `retry`: its earlier attempts should be recorded; a broker may have moved the message down the ladder twice.
+ * `copy`: another emailer had this message, or another message of the same delivery was published a moment before.
+ */
+export type Doubt = "none" | "retry" | "copy";
 
-/** Reads an attempt off a delivery. */
-export function toAttempt(delivery: Delivery) {
+/** One handling of a recipient's delivery. */
+export interface Attempt {
+  /** The message as the broker delivered it. */
+  readonly delivery: Delivery;
+  /** Of an email that is not split yet, its first recipient's; of a foreign message, a new one. */
+  readonly id: DeliveryId;
+  /** The broker's number of this handling, 1 for the first. A rejection without an attempt counts too. */
+  readonly rung: number;
+  /** The number of this attempt, 1 for the first: the broker's, until the record tells how many relays have answered. */
+  number: number;
+  /** How often an emailer crashed or lost its connection while it had this message. */
+  readonly crashes: number;
+  /** Whether its publisher did not know if the message was published before. */
+  readonly isMarked: boolean;
+  readonly doubt: Doubt;
+  /** Whether the emailer that had the message before has had time to report. */
+  isHeard: boolean;
+  /** Whether this emailer was granted the lease of the delivery. */
+  isLeased: boolean;
+  /** Whether a relay may have accepted the mail before. */
+  possibleDuplicate: boolean;
+  /** Since when the mail may be sent, by the monotonic clock: since it was delivered, or since the record last agreed. */
+  permittedAt: number;
+}
+
+/** Reads an attempt from a message. `isUntouched`: the emailer that had it last is this one, and gave it to no relay. */
+export function toAttempt(delivery: Delivery, isUntouched = false): Attempt {
   const { queue, properties, redelivered, brokerVersion } = delivery;
   const headers: Record<string, unknown> = properties.headers ?? {};
   const counted = { headers, brokerVersion };
   const crashes = crashesOf(counted);
-  // Off the ladder a broker of 4.x marks every delivery as redelivered, so there only the count tells.
-  const seen = crashes > 0 || (redelivered && queue === EMAILER_QUEUE);
+  // A broker of 4.x marks every message from the ladder as redelivered, so only the count tells there.
+  const isSeen = !isUntouched && (crashes > 0 || (redelivered && queue === EMAILER_QUEUE));
   const isMarked = headers[MAYBE_DUPLICATE] === true;
+  const rung = attemptOf(counted);
   return {
-    /** As the broker handed it over. */
     delivery,
-    /** Of an email not split yet, its first recipient's; of what came without an id of ours, a new one. */
     id: idOf(properties),
-    /** 1 for the first. */
-    number: attemptOf(counted),
-    /** How often an emailer died with it. */
+    rung,
+    number: rung,
     crashes,
-    /** Whether its publisher did not know if it was published before. */
     isMarked,
-    /** Whether the relay may have taken it before. */
-    possibleDuplicate: seen || isMarked,
+    doubt: doubtOf(rung, isSeen, isMarked),
+    isHeard: false,
+    isLeased: false,
+    possibleDuplicate: isSeen || isMarked,
+    permittedAt: performance.now(),
   };
+}
+
+/** The first copy of a marked message is with an emailer by the time that the marked one comes off its first rung. */
+function doubtOf(rung: number, isSeen: boolean, isMarked: boolean): Doubt {
+  if (isSeen || (isMarked && rung <= 2)) return "copy";
+  return rung > 1 ? "retry" : "none";
 }
 
 function idOf(properties: Delivery["properties"]): DeliveryId {
   const messageId: unknown = isOurs(properties) ? properties.messageId : newEmailId();
   return parseDeliveryId(messageId) ?? { email: String(messageId), recipient: 0, generation: 0 };
-}
-
-/** What came without an id of ours, under the one that it was given: for emailer and logger. */
-export function toAdopted(email: Email, attempt: Attempt): Publication {
-  const way = { exchange: ADOPTED_EXCHANGE, routingKey: "", messageId: attempt.id.email };
-  return { ...messageOf(email, attempt), ...way };
-}
-
-/**
- * One delivery for each recipient of an email. The body stays whole; the messageId, a delivery id, says whose it is.
- * A transaction or a rung never carries two recipients' fates.
- */
-export function toDeliveries(email: Email, attempt: Attempt): Publication[] {
-  const way = { exchange: ENTRY_EXCHANGE, routingKey: EMAILER_QUEUE };
-  const message = { ...messageOf(email, attempt), ...way };
-  const { id } = attempt;
-  const ids = recipientsOf(email).map((_, recipient) => formatDeliveryId({ ...id, recipient }));
-  return ids.map((messageId) => ({ ...message, messageId }));
-}
-
-function messageOf(email: Email, { delivery, id, possibleDuplicate }: Attempt) {
-  const traceparent: unknown = delivery.properties.headers?.["traceparent"];
-  return toEmailMessage(id.email, email, traceparent, possibleDuplicate);
 }

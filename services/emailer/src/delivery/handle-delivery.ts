@@ -1,106 +1,136 @@
-import { copyOf, isForged } from "@wellsent/amqp";
-import { createRecent, TIMER_MAX_MS } from "@wellsent/runtime";
-import type { Delivery, Publisher, Settlement } from "@wellsent/amqp";
-import type { Log } from "@wellsent/runtime";
-import { EMAILER_QUEUE, RETRY_EXCHANGE } from "@wellsent/contract";
-import { formatDeliveryId, isOurs, readEmail, recipientsOf } from "@wellsent/contract";
-import type { Answer, Email, Query, Reason } from "@wellsent/contract";
-import { toAdopted, toAttempt, toDeliveries, type Attempt } from "./attempt.ts";
+import { copyOf, isForged, type Delivery, type Publisher, type Settlement } from "@wellsent/amqp";
+import {
+  EMAILER_QUEUE,
+  formatDeliveryId,
+  isOurs,
+  readEmail,
+  recipientsOf,
+  RETRY_EXCHANGE,
+  type Email,
+  type Reason,
+} from "@wellsent/contract";
+import { createRecent, remember, TIMER_MAX_MS, type Log } from "@wellsent/runtime";
+import type { Pause } from "../control/pause.ts";
 import { toMail, type Mail, type Sender } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";
-import { conclude, createRecorder, type Limits } from "./outcome.ts";
 import type { SendOptions, SendResult } from "../relay/relays.ts";
-import { createSuspects } from "./quarantine.ts";
+import { toAdopted } from "./adopt.ts";
+import { toAttempt, type Attempt } from "./attempt.ts";
+import type { Guard } from "./guard.ts";
+import { conclude, createRecorder, type Limits, type Recorder } from "./outcome.ts";
+import { askAtAdmission, askBefore, hearOthers, type PermissionOptions } from "./permission.ts";
+import { createQuarantine } from "./quarantine.ts";
+import { toDeliveries } from "./split.ts";
+import type { Transfers } from "./transfers.ts";
 
-/** A delivery that so many emailers died with is parked before anything else is done with it. */
+/** A message that this many emailers crashed with is parked before anything else is done with it. */
 const CRASHES_MAX = 20;
-/** From here on a delivery is suspected of killing emailers, and handled alone. */
+/** From this many crashes on a message is in quarantine: it is handled alone. */
 const CRASHES_SUSPECT = 3;
-/** In so long, in milliseconds, an emailer that lost only its connection says what became of what it had in hand. */
-const HEARSAY_MS = 2_000;
-/** Deliveries whose settlement is remembered: several times what can be in flight. */
+/** Messages whose settlement is remembered: several times those that can be in flight. */
 const REMEMBERED = 10_000;
 
-/** A delivery of which no more than this is recorded has not ended. */
-const OPEN: readonly Answer["last"][] = [null, "email.accepted", "email.deferred"];
-
-/** What handling a delivery needs. */
+/** What handling a message needs. */
 export interface HandlerOptions extends Limits {
   sender: Sender;
   publisher: Pick<Publisher, "publishUntilConfirmed">;
-  /** Hands a mail to a relay, waiting out the relay's own trouble. */
+  /** Sends a mail by a relay, waiting out the relays' own trouble. */
   send: (mail: Mail, options: SendOptions) => Promise<SendResult>;
-  /** Asks, now or later, what is recorded of a delivery; undefined when nobody answers. */
-  ask: (query: Query, signal: AbortSignal, afterMs?: number) => Promise<Answer | undefined>;
+  guard: Pick<Guard, "ask" | "releaseLease" | "wait">;
+  transfers: Pick<Transfers, "enter" | "begin" | "leave">;
+  /** Resolves to false when an operator's pause lasts too long for a mail to wait for its end. */
+  pause: Pick<Pause, "over">;
   metrics: EmailerMetrics;
   log: Log;
 }
 
-/** Creates the function that decides what becomes of each delivery from the broker. */
+interface Context extends HandlerOptions, Omit<PermissionOptions, "metrics"> {
+  record: Recorder;
+}
+
+/** Creates the function that handles each message from the broker, and decides its settlement. */
 export function createHandler(options: HandlerOptions) {
-  const { metrics } = options;
-  // What comes again, or twice, is settled as the first was, without a second sending.
+  const { metrics, guard } = options;
+  // A message that the broker delivers again, or twice, is settled as before, without a second mail.
   const recent = createRecent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
-  const alone = createSuspects();
-  const context = { ...options, record: createRecorder(options) };
-  return (delivery: Delivery): Promise<Settlement> => {
-    if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
+  const quarantine = createQuarantine();
+  const context: Context = {
+    ...options,
+    record: createRecorder(options),
+    ask: (delivery, how) => guard.ask(delivery, how),
+    wait: (ms, signal) => guard.wait(ms, signal),
+  };
+  const untouched = new Map<string, number>();
+  const read = (delivery: Delivery): Attempt => {
     const attempt = toAttempt(delivery);
-    const decided = () => decide(attempt, context);
-    const handle = () => recent.once(keyOf(attempt), decided, isPristine(attempt));
-    const settlement = attempt.crashes < CRASHES_SUSPECT ? handle() : alone(handle);
-    return settlement.catch(leaveIfAborted);
+    const isUntouched = untouched.get(keyOf(attempt)) === attempt.crashes - 1;
+    return isUntouched ? toAttempt(delivery, true) : attempt;
+  };
+  return async (delivery: Delivery): Promise<Settlement> => {
+    if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
+    const attempt = read(delivery);
+    const key = keyOf(attempt);
+    const once = () => recent.once(key, () => handle(attempt, context), attempt.doubt === "none");
+    try {
+      const { crashes } = attempt;
+      if (crashes < CRASHES_SUSPECT || crashes >= CRASHES_MAX) return await once();
+      // Waiting for others kills no emailer, so it is done beside the others in quarantine.
+      await hearOthers(attempt, context);
+      return await quarantine(once);
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+      // The channel is lost, or the emailer stops, and no relay was given the final dot: the broker takes the message back.
+      remember(untouched, key, attempt.crashes, REMEMBERED);
+      return "leave";
+    }
   };
 }
 
-type Context = HandlerOptions & { record: ReturnType<typeof createRecorder> };
-
-/** Has the message come again without what its publisher should not have written. */
+/** Publishes the message again without the headers that only a broker should write. */
 async function cleanse(delivery: Delivery, { publisher }: HandlerOptions): Promise<Settlement> {
   await publisher.publishUntilConfirmed(copyOf(delivery, EMAILER_QUEUE), delivery.signal);
   return "ack";
 }
 
-/** What was not handed to a relay, because its channel was lost or the emailer stops, goes back to the broker. */
-function leaveIfAborted(error: unknown): Settlement {
-  if (error instanceof Error && error.name === "AbortError") return "leave";
-  throw error;
+function isAbort(error: unknown): boolean {
+  return (error as Partial<Error> | undefined)?.name === "AbortError";
 }
 
-/** What came without an id of ours has nothing to be recognised by, so its key is its own. */
-function keyOf({ delivery, id, number }: Attempt): string {
+/** A foreign message has no id by which to recognise it, so its key is unique. A marked message is another copy. */
+function keyOf({ delivery, id, rung, isMarked }: Attempt): string {
   const { properties } = delivery;
-  return `${isOurs(properties) ? String(properties.messageId) : formatDeliveryId(id)}#${number}`;
+  const name = isOurs(properties) ? String(properties.messageId) : formatDeliveryId(id);
+  return `${name}#${rung}${isMarked ? " marked" : ""}`;
 }
 
-async function decide(attempt: Attempt, context: Context): Promise<Settlement> {
-  const { publisher, metrics, log } = context;
-  const { signal } = attempt.delivery;
-  if (attempt.crashes >= CRASHES_MAX) {
-    const reply = `${attempt.crashes} emailers died or lost their connection with it`;
-    return parkUnread(attempt, "CRASHED", reply, context);
-  }
+async function handle(attempt: Attempt, context: Context): Promise<Settlement> {
+  if (attempt.crashes >= CRASHES_MAX) return parkCrashed(attempt, context);
   const message = readEmail(attempt.delivery);
   switch (message.kind) {
     case "newer":
-      // It waits on the ladder, at whatever length, for an emailer that can read it.
-      metrics.held.inc();
-      log.warn("held on the ladder: a newer emailer must read it", { reason: message.reason });
-      return "reject";
+      return hold(message.reason, context);
     case "malformed":
       return parkUnread(attempt, message.code, message.reason, context);
     case "foreign":
-      await publisher.publishUntilConfirmed(toAdopted(message.email, attempt), signal);
-      return "ack";
+      return adopt(message.email, attempt, context);
     case "email":
-      if (recipientsOf(message.email).length === 1) return deliver(message.email, attempt, context);
-      // n.b. one at a time: fifty copies of a large body at once are no email's memory.
-      for (const one of toDeliveries(message.email, attempt))
-        await publisher.publishUntilConfirmed(one, signal);
-      return "ack";
+      if (recipientsOf(message.email).length > 1) return split(message.email, attempt, context);
+      return deliver(message.email, attempt, context);
     case "delivery":
       return deliver(message.email, attempt, context);
   }
+}
+
+function parkCrashed(attempt: Attempt, context: Context): Promise<Settlement> {
+  const reply = `${attempt.crashes} emailers crashed or lost their connection with it`;
+  return parkUnread(attempt, "CRASHED", reply, context);
+}
+
+/** Leaves the message on the ladder, for as long as it takes until a newer emailer reads it. */
+function hold(reason: string, { metrics, log }: Context): Settlement {
+  metrics.held.inc();
+  log.warn("held on the ladder: a newer emailer must read it", { reason });
+  return "reject";
 }
 
 function parkUnread(attempt: Attempt, reason: Reason, reply: string, { record, log }: Context) {
@@ -108,72 +138,87 @@ function parkUnread(attempt: Attempt, reason: Reason, reply: string, { record, l
   return record(attempt, { kind: "email.parked", reason, reply });
 }
 
+async function adopt(email: Email, attempt: Attempt, { publisher }: Context): Promise<Settlement> {
+  await publisher.publishUntilConfirmed(toAdopted(email, attempt), attempt.delivery.signal);
+  return "ack";
+}
+
+/** Publishes the deliveries one at a time, because fifty copies of a large body would take too much memory. */
+async function split(email: Email, attempt: Attempt, { publisher }: Context): Promise<Settlement> {
+  for (const one of toDeliveries(email, attempt)) {
+    await publisher.publishUntilConfirmed(one, attempt.delivery.signal);
+  }
+  return "ack";
+}
+
+/** Attempts a delivery, unless another copy of it is in this emailer or had better be attempted first. */
 async function deliver(email: Email, attempt: Attempt, context: Context): Promise<Settlement> {
-  const { id, delivery } = attempt;
-  const recipient = recipientsOf(email)[id.recipient];
+  const { guard, transfers } = context;
+  const recipient = recipientsOf(email)[attempt.id.recipient];
   if (recipient === undefined) {
     const reply = "The delivery id names a recipient that is not there";
     return parkUnread(attempt, "MESSAGE_SCHEMA", reply, context);
   }
-  const settled = isPristine(attempt) ? undefined : await settleDoubt(attempt, context);
-  if (settled) return settled;
-  const mail = toMail(id.email, email, recipient, context.sender);
-  const result = await handOver(email, mail, delivery.signal, context);
-  if (!result) {
+  // Published again a moment after its first copy, which is attempted first.
+  if (attempt.isMarked && attempt.rung === 1) return "reject";
+  const delivery = formatDeliveryId(attempt.id);
+  if (!transfers.enter(delivery)) return "reject";
+  try {
+    const mail = toMail(attempt.id.email, email, recipient, context.sender);
+    return (
+      (await askBefore(attempt, context)) ?? (await attemptMail(email, mail, attempt, context))
+    );
+  } finally {
+    const wasBegun = transfers.leave(delivery);
+    if (!wasBegun && attempt.isLeased) guard.releaseLease(delivery);
+  }
+}
+
+/** Sends the mail and records the outcome. */
+async function attemptMail(email: Email, mail: Mail, attempt: Attempt, context: Context) {
+  const result = await sendInTime(email, mail, attempt, context);
+  if (result === "expired") {
     const reply = `Not sent before ${String(email.expiresAt)}`;
     return context.record(attempt, { kind: "email.parked", reason: "EXPIRED", reply, mail });
   }
-  // No relay admitted it in ten minutes: it waits on the ladder, and nothing counts as a crash.
-  if (result.verdict === "held" || result.verdict === "withdrawn") return "reject";
-  const { verdict, reply, relay } = result;
-  attempt.possibleDuplicate ||= verdict === "ambiguous";
+  if (typeof result === "string") return result;
+  const { reply, relay } = result;
+  attempt.possibleDuplicate ||= result.verdict === "ambiguous";
   return context.record(attempt, { ...conclude(result, attempt, context), reply, relay, mail });
 }
 
-/** Sends what has not expired, and gives it up when it does. What was handed to the relay in time is waited for. */
-async function handOver({ expiresAt }: Email, mail: Mail, signal: AbortSignal, { send }: Context) {
-  const admit = () => Promise.resolve(true);
-  if (expiresAt === undefined) return send(mail, { signal, admit });
-  const left = Date.parse(expiresAt) - Date.now();
-  if (left <= 0) return undefined;
-  // n.b. a relay is not waited for longer than a timer can wait.
-  const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
-  return send(mail, { signal: AbortSignal.any([signal, expired]), admit }).catch(
-    (error: unknown) => {
-      if (error !== expired.reason) throw error;
-      return undefined;
-    },
-  );
-}
-
-/** Whether nothing can have become of it yet: it was in nobody's hands before. */
-function isPristine({ number, possibleDuplicate }: Attempt): boolean {
-  return number === 1 && !possibleDuplicate;
-}
-
 /**
- * Asks about a delivery that may have been made before: known duplicates are settled here, possible ones flagged; and
- * one whose twin may be in other hands goes a rung down.
+ * Sends the mail unless it expires before a relay has it. Resolves to the relay's answer, or, if no relay was given the mail,
+ * to `expired` or the settlement: a mail that no relay admits in ten minutes waits on the ladder.
  */
-async function settleDoubt(attempt: Attempt, options: Context): Promise<Settlement | undefined> {
-  const { metrics } = options;
-  const answer = await askTwice(attempt, options);
-  if (!answer) metrics.unanswered.inc();
-  if (answer && !OPEN.includes(answer.last)) {
-    metrics.suppressed.inc();
-    return "ack";
-  }
-  if (answer?.twin) return "reject";
-  attempt.possibleDuplicate ||= !answer?.whole || answer.possibleDuplicate;
-  return undefined;
+async function sendInTime({ expiresAt }: Email, mail: Mail, attempt: Attempt, context: Context) {
+  if (expiresAt === undefined) return send(mail, attempt, attempt.delivery.signal, context);
+  const left = Date.parse(expiresAt) - Date.now();
+  if (left <= 0) return "expired";
+  // A timer cannot wait longer than TIMER_MAX_MS.
+  const expired = AbortSignal.timeout(Math.min(left, TIMER_MAX_MS));
+  const signal = AbortSignal.any([attempt.delivery.signal, expired]);
+  return send(mail, attempt, signal, context).catch((error: unknown) => {
+    if (error !== expired.reason) throw error;
+    return "expired" as const;
+  });
 }
 
-/** n.b. the emailer that had it may still be talking to the relay: only its connection to the broker may be lost. */
-async function askTwice(attempt: Attempt, { ask }: Context): Promise<Answer | undefined> {
-  const { id, number, crashes, isMarked, delivery } = attempt;
-  const copy = { marked: isMarked, again: crashes > 0 };
-  const query = { delivery: formatDeliveryId(id), attempt: number, ...copy };
-  const answer = await ask(query, delivery.signal);
-  if (!answer || answer.twin || crashes !== 1 || !OPEN.includes(answer.last)) return answer;
-  return ask(query, delivery.signal, HEARSAY_MS);
+async function send(mail: Mail, attempt: Attempt, signal: AbortSignal, context: Context) {
+  let settlement: Settlement = "reject";
+  const admit = async () => {
+    const refused = await refuseAtAdmission(attempt, context, signal);
+    if (refused) settlement = refused;
+    return refused === undefined;
+  };
+  const result = await context.send(mail, { signal, admit });
+  return result.verdict === "held" || result.verdict === "withdrawn" ? settlement : result;
+}
+
+/** The last questions before a relay is given the mail. Resolves to a settlement if it must not be. */
+async function refuseAtAdmission(attempt: Attempt, context: Context, signal: AbortSignal) {
+  if (!(await context.pause.over(signal))) return "reject";
+  const refused = await askAtAdmission(attempt, context);
+  if (!refused) context.transfers.begin(formatDeliveryId(attempt.id), attempt.delivery.signal);
+  return refused;
 }

@@ -1,36 +1,53 @@
-import { copyOf, type Publication, type Settlement } from "@wellsent/amqp";
-import { formatDeliveryId, isEmailId, newEmailId, timeOfEmailId } from "@wellsent/contract";
-import { PARKED_QUEUE, PARKED_WHOLE, REPLY_MAX, toOutcomeMessage } from "@wellsent/contract";
-import type { Outcome, Reason } from "@wellsent/contract";
+import { copyOf, type Publication, type Publisher, type Settlement } from "@wellsent/amqp";
+import {
+  formatDeliveryId,
+  isEmailId,
+  newEmailId,
+  PARKED_QUEUE,
+  PARKED_WHOLE,
+  REPLY_MAX,
+  timeOfEmailId,
+  toOutcomeMessage,
+  type Outcome,
+  type Reason,
+} from "@wellsent/contract";
 import type { Attempt } from "./attempt.ts";
 import type { Config } from "../config.ts";
-import type { HandlerOptions } from "./handle-delivery.ts";
+import type { EmailerMetrics } from "../metrics.ts";
 import type { Mail } from "../mail/mime.ts";
 import type { Result } from "../relay/transfer.ts";
 
-/** What became of an attempt. */
+/** What recording an outcome needs. */
+export interface RecorderOptions {
+  publisher: Pick<Publisher, "publishUntilConfirmed">;
+  metrics: EmailerMetrics;
+}
+
+/** Records the outcome of an attempt. */
+export type Recorder = (attempt: Attempt, told: Told) => Promise<Settlement>;
+
+/** The outcome of an attempt. */
 export interface Told {
   kind: "email.sent" | "email.deferred" | "email.failed" | "email.parked";
-  /** The relay's reply, or our words. */
+  /** The relay's reply, or our reason. */
   reply: string;
   reason?: Reason;
   /** Absent where the message could not be read. */
   mail?: Mail;
-  /** The relay that answered, or was tried last; absent where none was asked. */
+  /** The relay that answered; absent where none was asked. */
   relay?: string;
 }
 
-/** What is done with a delivery that was not taken. */
+/** The limits of a delivery that is not sent at once. */
 export type Limits = Pick<Config["ladder"], "maxAttempts" | "onAmbiguous">;
 
-/** What becomes of an attempt after the relay's answer. */
+/** Decides the outcome of an attempt from the relay's answer. */
 export function conclude(
   { verdict, reason }: Result,
-  { number, isMarked }: Pick<Attempt, "number" | "isMarked">,
+  { number }: Pick<Attempt, "number">,
   { maxAttempts, onAmbiguous }: Limits,
 ): Pick<Told, "kind" | "reason"> {
-  // n.b. what came marked went down a rung untried, for its twin to end.
-  const isLast = number - (isMarked ? 1 : 0) >= maxAttempts;
+  const isLast = number >= maxAttempts;
   const isAmbiguous = verdict === "ambiguous";
   switch (verdict) {
     case "sent":
@@ -48,20 +65,22 @@ export function conclude(
 }
 
 /**
- * Creates the function that publishes what became of an attempt, through any outage of the broker. It resolves when that is
- * confirmed, to how the delivery is to be settled.
+ * Creates the function that publishes the outcome of an attempt, through any outage of the broker. It resolves when the
+ * outcome is confirmed, to the settlement of the message.
  */
-export function createRecorder({ publisher, metrics }: HandlerOptions) {
+export function createRecorder({ publisher, metrics }: RecorderOptions): Recorder {
   return async (attempt: Attempt, told: Told): Promise<Settlement> => {
     const { kind } = told;
-    if (kind === "email.parked")
+    if (kind === "email.parked") {
       await publisher.publishUntilConfirmed(toParked(attempt, told), attempt.delivery.signal);
+    }
     await publisher.publishUntilConfirmed(toPublication(attempt, told));
     metrics.outcomes.inc({ kind });
     if (attempt.possibleDuplicate) metrics.possibleDuplicates.inc();
-    if (kind === "email.sent")
+    if (kind === "email.sent") {
       metrics.acceptToSentSeconds.observe((Date.now() - timeOfEmailId(attempt.id.email)) / 1_000);
-    // Down the ladder: the rejection is one atomic step inside the broker.
+    }
+    // A rejection moves the message one rung down the ladder, in one atomic step inside the broker.
     return kind === "email.deferred" ? "reject" : "ack";
   };
 }

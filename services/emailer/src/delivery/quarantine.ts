@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inTime } from "@wellsent/runtime";
 
-/** Suspects come in the queue's order, the same at each start; spread over this long, the order is by chance. */
+/** Messages are handled in a random order: each waits up to this time, in milliseconds. The queue's order is always the same. */
 const SPREAD_MS = 500;
-/** A suspect that takes longer than this to harm has the others go on beside it. */
+/** When a message takes longer than this, in milliseconds, the next one is handled beside it. */
 const ALONE_MS = 5_000;
 
 /**
- * Creates the queue of the suspects, which does the work of one after the other: deliveries that several emailers died with.
- * One of them is guilty, the others were in flight beside it. Alone and in a random order, about half of the innocent are
- * done before the guilty one strikes.
+ * Creates the quarantine, which handles one message after the other: those that several emailers crashed with. One of them is
+ * the cause, the others were in flight beside it. Alone and in a random order, about half of the others are sent before the
+ * next crash.
  */
-export function createSuspects() {
+export function createQuarantine() {
   let turn: Promise<unknown> = Promise.resolve();
   return async <T>(work: () => Promise<T>): Promise<T> => {
     await sleep(Math.random() * SPREAD_MS);

@@ -21,7 +21,7 @@ export interface SendOptions {
   /** Aborts when the delivery's channel is lost. Before the final dot the mail is broken off, after it the reply is waited for. */
   signal: AbortSignal;
   /**
-   * Called once, when a relay first admits the mail and before anything of it is sent. False: do not send it; its place and
+   * Called each time a relay admits the mail, before anything is sent to that relay. False: do not send it; its place and
    * token are returned.
    */
   admit: () => Promise<boolean>;
@@ -78,12 +78,10 @@ export class Relays implements Component {
    */
   async send(mail: Mail, { signal, admit }: SendOptions): Promise<SendResult> {
     const transfer: Transfer = { mail, signal, breaks: 0, met: new Map() };
-    let isAdmitted = false;
     for (;;) {
       const place = await this.#place(transfer, AbortSignal.any([signal, this.#options.ending]));
       if (!place) return { verdict: "held" };
-      isAdmitted ||= await asks(admit, place);
-      if (!isAdmitted) {
+      if (!(await asks(admit, place))) {
         place.cancel();
         return { verdict: "withdrawn" };
       }

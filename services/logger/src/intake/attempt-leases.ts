@@ -1,62 +1,100 @@
+import { LEASE_MS, type LeaseNotice, type Query } from "@wellsent/contract";
 import { remember } from "@wellsent/runtime";
-import type { Query } from "@wellsent/contract";
 
-/** Several times what emailers can have in their hands. */
+/** Deliveries whose lease is remembered: several times the messages that all emailers have in flight. */
 const REMEMBERED = 20_000;
-/** Longer than an emailer holds a delivery for its relay, and then waits for the final dot's answer. */
-const HELD_MAX_MS = 1_200_000;
-/** In so long the first copy of what was published again is attempted, or held for its relay and then asked about. */
-const FIRST_MAX_MS = 120_000;
 
-/** Who was told last that a delivery is its own to attempt. */
-interface Turn {
-  /** Empty for a first copy, which need not ask. */
-  asker: string;
-  attempt: number;
-  marked: boolean;
-  /** When it may be in hand no more, by the monotonic clock; 0 once the attempt's outcome is recorded. */
+/** The lease of one delivery. */
+interface Lease {
+  /** The emailer that holds it, or held it last. */
+  holder: string;
+  /** When it lapses unless it is renewed, by the monotonic clock in milliseconds; 0 after its end. */
   until: number;
+  /** When an outcome ended it, by the same clock; undefined while there is none. */
+  endedAt?: number;
+  /** Whether a holder's lease lapsed and no outcome has been recorded since: a relay may have the mail. */
+  isUnresolved: boolean;
 }
 
-/** What tells copies apart. */
-export type Twins = ReturnType<typeof createTwins>;
+/** What a query is told about the leases of its delivery. */
+export interface LeaseAnswer {
+  /** Another emailer holds a valid lease. */
+  leased: boolean;
+  /** Another emailer's lease lapsed without an outcome. */
+  possibleDuplicate: boolean;
+}
 
 /**
- * Tells the copies of a delivery apart, so that one at a time is attempted: another that is not ahead, or comes before the
- * attempt's outcome, has a twin.
+ * Keeps, in memory, which emailer may attempt a delivery. An emailer acquires a lease by a query and renews it by lease
+ * messages; it need not acquire one for a first copy, so its renewal alone makes a lease too.
+ *
+ * | lease       | event                | answer                    | lease then                                 |
+ * | ----------- | -------------------- | ------------------------- | ------------------------------------------ |
+ * | none, ended | A looks              | free                      | unchanged                                  |
+ * | none, ended | A acquires           | free                      | A's                                        |
+ * | A's         | A acquires           | free                      | A's, renewed                               |
+ * | A's         | B looks or acquires  | leased                    | unchanged                                  |
+ * | A's, lapsed | B looks              | free, possible duplicate  | unchanged                                  |
+ * | A's, lapsed | B acquires           | free, possible duplicate  | B's, unresolved until an outcome           |
+ * | any         | A renews             |                           | A's: a fact at a relay outranks a grant    |
+ * | ended       | A renews, after A's  |                           | ended: the renewal was published before it |
+ * | A's         | A releases           |                           | none, or unresolved if it was              |
+ * | any         | outcome recorded     |                           | ended                                      |
  */
-export function createTwins(now = () => performance.now()) {
-  const firsts = new Map<string, true>();
-  const turns = new Map<string, Turn>();
-  const give = (delivery: string, turn: Turn) => remember(turns, delivery, turn, REMEMBERED);
-  return {
-    /** An email was accepted, or published again; then its first copy's turn is now, if that was stored. */
-    accepted: (delivery: string, marked: boolean): void => {
-      if (!marked) remember(firsts, delivery, true, REMEMBERED);
-      else if (firsts.has(delivery) && !turns.has(delivery))
-        give(delivery, { asker: "", attempt: 1, marked: false, until: now() + FIRST_MAX_MS });
-    },
-    /** Whether a copy is in other hands; if not, it is in the asker's from now on. */
-    hasTwin: ({ delivery, attempt, asker, marked = false, again = false }: Query): boolean => {
-      if (attempt === undefined || asker === undefined) return false;
-      // Of what was published again the first copy may be in hands that need not ask.
-      if (marked && attempt === 1) return true;
-      const turn = turns.get(delivery);
-      if (turn && turn.asker !== asker && !isSame(turn, attempt, marked, again)) {
-        if (turn.attempt >= attempt || turn.until >= now()) return true;
-      }
-      give(delivery, { asker, attempt, marked, until: now() + HELD_MAX_MS });
-      return false;
-    },
-    /** An outcome of a delivery is recorded. */
-    ended: (delivery: string): void => {
-      const turn = turns.get(delivery);
-      if (turn) turn.until = 0;
-    },
-  };
-}
+export class AttemptLeases {
+  readonly #leases = new Map<string, Lease>();
+  readonly #now: () => number;
 
-/** Whether it is the copy whose turn it is that somebody asks about: the first, or the one that an emailer died with. */
-function isSame(turn: Turn, attempt: number, marked: boolean, again: boolean): boolean {
-  return turn.marked === marked && (turn.asker === "" || (again && turn.attempt === attempt));
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /**
+   * Grants the lease of a delivery if the query wants it and no other emailer holds it. `lateMs`: how long the query waited
+   * for the logger. Leases are judged as of the moment of asking, because renewals have waited as long as the query.
+   */
+  tryAcquire({ delivery, holder, acquire = false }: Query, lateMs = 0): LeaseAnswer {
+    if (holder === undefined) return { leased: false, possibleDuplicate: false };
+    const lease = this.#leases.get(delivery);
+    const isOthers = lease !== undefined && lease.holder !== holder && lease.until > 0;
+    if (isOthers && lease.until >= this.#now() - lateMs)
+      return { leased: true, possibleDuplicate: lease.isUnresolved };
+    const isUnresolved = isOthers || lease?.isUnresolved === true;
+    if (acquire) this.#set(delivery, holder, isUnresolved);
+    return { leased: false, possibleDuplicate: isUnresolved };
+  }
+
+  /** Takes a holder's word for the deliveries that it holds, and for those that it gives up. */
+  apply({ holder, held, released }: LeaseNotice): void {
+    for (const delivery of held) this.#renew(delivery, holder);
+    for (const delivery of released) this.#release(delivery, holder);
+  }
+
+  /** Ends the lease of a delivery, because an outcome of it is recorded. */
+  end(delivery: string): void {
+    const lease = this.#leases.get(delivery);
+    if (!lease) return;
+    lease.until = 0;
+    lease.endedAt = this.#now();
+    lease.isUnresolved = false;
+  }
+
+  #renew(delivery: string, holder: string): void {
+    const lease = this.#leases.get(delivery);
+    const endedAt = lease?.holder === holder ? lease.endedAt : undefined;
+    if (endedAt !== undefined && this.#now() - endedAt < LEASE_MS) return;
+    this.#set(delivery, holder, lease?.isUnresolved ?? false);
+  }
+
+  #release(delivery: string, holder: string): void {
+    const lease = this.#leases.get(delivery);
+    if (lease?.holder !== holder || lease.endedAt !== undefined) return;
+    if (lease.isUnresolved) lease.until = 0;
+    else this.#leases.delete(delivery);
+  }
+
+  #set(delivery: string, holder: string, isUnresolved: boolean): void {
+    const lease = { holder, until: this.#now() + LEASE_MS, isUnresolved };
+    remember(this.#leases, delivery, lease, REMEMBERED);
+  }
 }

@@ -1,59 +1,79 @@
 import { createHash } from "node:crypto";
 import { addAbortListener } from "node:events";
-import { copyOf, isForged, shortString } from "@wellsent/amqp";
-import { describe, TransientError } from "@wellsent/runtime";
-import type { Delivery, Publisher, Settlement } from "@wellsent/amqp";
-import type { Ledger } from "@wellsent/ledger";
-import type { Log } from "@wellsent/runtime";
-import { ANSWER_TYPE, QUERY_TYPE, querySchema, REPLY_QUEUE } from "@wellsent/contract";
-import { LOGGER_PARKED_QUEUE, LOGGER_QUEUE, OUTCOMES_EXCHANGE } from "@wellsent/contract";
-import { MAYBE_DUPLICATE, newEmailId, parseDeliveryId } from "@wellsent/contract";
-import { isOfKind, readAs, readEmail, readOutcome } from "@wellsent/contract";
-import type { DeliveryId, Email, Unreadable } from "@wellsent/contract";
+import {
+  copyOf,
+  isForged,
+  shortString,
+  type Delivery,
+  type Publisher,
+  type Settlement,
+} from "@wellsent/amqp";
+import {
+  isOfKind,
+  LEASE_TYPE,
+  leaseSchema,
+  LOGGER_PARKED_QUEUE,
+  LOGGER_QUEUE,
+  MAYBE_DUPLICATE,
+  OUTCOMES_EXCHANGE,
+  parseDeliveryId,
+  QUERY_TYPE,
+  readAs,
+  readEmail,
+  readOutcome,
+  type DeliveryId,
+  type Email,
+  type Unreadable,
+} from "@wellsent/contract";
+import { TransientError } from "@wellsent/runtime";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "../audit/line.ts";
 import type { LoggerMetrics } from "../metrics.ts";
-import type { Twins } from "./attempt-leases.ts";
+import { answerQuery, type AnswerOptions } from "./answer-query.ts";
 
-/** The query may have come before the publisher is connected again. */
-const ANSWER_MS = 10_000;
-
-/** What the handler of records needs. */
-export interface RecordOptions {
+/** What the handler of the logger's queue needs. */
+export interface RecordOptions extends AnswerOptions {
   /** Resolves when the line is on disk. */
   record: (line: AuditLine) => Promise<void>;
   publisher: Pick<Publisher, "publishUntilConfirmed" | "publishWithin">;
-  ledger: Pick<Ledger, "statusOf">;
-  /** Told of each delivery that is accepted, perhaps again, and of each with an outcome that is on disk. */
-  twins: Twins;
   metrics: Pick<LoggerMetrics, "unreadable">;
-  log: Log;
 }
 
-/** Creates the handler of the logger's queue: records what is accepted and what became of it, and acks after the sync. */
+/** Creates the handler of the logger's queue: it records acceptances and outcomes, and acks them after the sync. */
 export function createHandler(options: RecordOptions): (delivery: Delivery) => Promise<Settlement> {
-  const underWay = new Set<Promise<void>>();
+  const recording = new Set<Promise<void>>();
   const record = (line: AuditLine) => {
-    const recorded = options.record(line).finally(() => underWay.delete(recorded));
-    underWay.add(recorded);
+    const recorded = options.record(line).finally(() => recording.delete(recorded));
+    recording.add(recorded);
     return recorded;
   };
   return async (delivery) => {
-    // n.b. all that came before the query has begun to be recorded by now, in the order of the queue.
-    if (delivery.properties.type === QUERY_TYPE) return reply(delivery, [...underWay], options);
-    // What was held comes back through the default exchange.
+    const { body, properties, signal } = delivery;
+    if (properties.type === QUERY_TYPE) {
+      // Every message before the query is being recorded by now, because the queue keeps their order.
+      await unlessLost(signal, [...recording]);
+      await answerQuery(delivery, options);
+      return "ack";
+    }
+    if (properties.type === LEASE_TYPE) {
+      const notice = readAs(leaseSchema, body);
+      if (notice) options.leases.apply(notice);
+      return "ack";
+    }
+    // A message that was held comes back through the default exchange.
     if (isForged(delivery, "")) {
       const copy = copyOf(delivery, LOGGER_QUEUE);
-      await options.publisher.publishUntilConfirmed(copy, delivery.signal);
+      await options.publisher.publishUntilConfirmed(copy, signal);
       return "ack";
     }
     return handle(delivery, { ...options, record });
   };
 }
 
-/** n.b. not by the exchange alone: a message that was held comes back through another one. */
+/** The exchange alone does not tell: a message that was held comes back through another one. */
 function isOutcome({ exchange, properties }: Delivery): boolean {
   const type: unknown = properties.type;
-  return exchange === OUTCOMES_EXCHANGE || isOfKind("outcome", type) || isOfKind("query", type);
+  const kinds = ["outcome", "query", "lease"];
+  return exchange === OUTCOMES_EXCHANGE || kinds.some((kind) => isOfKind(kind, type));
 }
 
 async function handle(delivery: Delivery, options: RecordOptions): Promise<Settlement> {
@@ -68,31 +88,30 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
       const lines = acceptedLines(message.id, message.email, maybeDuplicate);
       // The record holds no body, so none is kept while the lines wait for the disk.
       delivery.dropBody();
-      for (const line of lines) options.twins.accepted(line.delivery, maybeDuplicate);
       await record(lines);
       return "ack";
     }
     case "outcome":
       await record([toLine(eventIdOf(delivery), message.outcome)]);
-      options.twins.ended(message.outcome.delivery);
+      options.leases.end(message.outcome.delivery);
       return "ack";
     case "delivery":
       await record(replaysOf(message.id, message.email));
       return "ack";
-    // An unnamed email comes back adopted.
+    // A foreign email is recorded when it comes back adopted.
     case "foreign":
       return "ack";
     case "newer":
       return "reject";
     case "malformed":
-      // A malformed email is parked by the emailer, and that outcome is its record; but its replay is ours to record.
+      // The emailer parks a malformed email, and that outcome is its record; its replay is recorded here.
       if (ofOutcome) await park(delivery, message.reason, options);
       else await record(replaysOf(parseDeliveryId(delivery.properties.messageId)));
       return "ack";
   }
 }
 
-/** Of a split email the first generation was recorded with the email; a later one is a replay. */
+/** The first generation of a split email's delivery is recorded with the email; a later one is a replay. */
 function replaysOf(id: DeliveryId | undefined, email?: Email): AuditLine[] {
   return id && id.generation > 0 ? replayedLines(id, email) : [];
 }
@@ -103,41 +122,15 @@ async function park(delivery: Delivery, reason: string, options: RecordOptions):
   await options.publisher.publishUntilConfirmed({ ...copy, headers }, delivery.signal);
 }
 
-/** The messageId; without one, what tells this outcome from others: its body. */
+/** Returns the messageId, or a hash of the body if there is none, so that a repeated outcome has the same id. */
 function eventIdOf({ body, properties }: Delivery): string {
   return shortString(properties.messageId) ?? createHash("sha256").update(body).digest("hex");
 }
 
-/** Answers when everything that came before the query is committed; whoever asked may be gone. */
-async function reply(
-  { body, properties, signal }: Delivery,
-  before: readonly Promise<void>[],
-  { publisher, ledger, twins, log }: RecordOptions,
-): Promise<Settlement> {
-  await unlessLost(signal, before);
-  const query = readAs(querySchema, body);
-  // n.b. a name of its own choosing would have us write into any queue.
-  const replyTo = shortString(properties.replyTo);
-  if (!query || !replyTo?.startsWith(`${REPLY_QUEUE}.`)) return "ack";
-  const correlationId = shortString(properties.correlationId);
-  const { whole, last, possibleDuplicate } = await ledger.statusOf(query.delivery);
-  const known = { delivery: query.delivery, whole, last, possibleDuplicate };
-  const answer = { ...known, twin: twins.hasTwin(query) };
-  const publication = {
-    exchange: "",
-    routingKey: replyTo,
-    type: ANSWER_TYPE,
-    messageId: newEmailId(),
-    ...(correlationId && { correlationId }),
-    body: Buffer.from(JSON.stringify(answer)),
-  };
-  await publisher
-    .publishWithin(publication, ANSWER_MS)
-    .catch((error: unknown) => log.debug("query not answered", describe(error)));
-  return "ack";
-}
-
-/** Lets go of a delivery whose channel is lost, and of the memory it takes, while its lines wait for the disk. */
+/**
+ * Waits for lines to be on disk, unless the channel is lost before: then the memory of the delivery is freed.
+ * @throws {TransientError} AMQP_CHANNEL_LOST
+ */
 async function unlessLost(signal: AbortSignal, recording: readonly Promise<void>[]): Promise<void> {
   const lost = Promise.withResolvers<never>();
   const lose = () =>
