@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountSmallDisk, whyNoSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { spawnService } from "../support/spawn-service.ts";
@@ -14,6 +15,7 @@ import { waitFor } from "@wellsent/testing";
 
 const FULL_MS = 60_000;
 const READ_ONLY_MS = 8_000;
+const STALLED_SECONDS = 10;
 const DISK_MEGABYTES = 200;
 
 const whyNoDisk = whyNoSmallDisk();
@@ -51,6 +53,20 @@ describe("the audit log's disk under load", () => {
       await expectEverything(await load.stop());
     },
     200_000,
+  );
+
+  itOnDisk(
+    "stalls: the logger answers all the while, and every event is on it afterwards",
+    async () => {
+      const load = startLoad();
+      await named(undefined);
+
+      freeze("--freeze");
+      const statuses = await statusesFor(STALLED_SECONDS).finally(() => freeze("--unfreeze"));
+
+      expectAll200(statuses);
+      await expectEverything(await load.stop());
+    },
   );
 
   itOnDisk("is read-only for a while, with the same result", async () => {
@@ -106,6 +122,33 @@ describe("a second logger on the same directory under load", () => {
     await second.end("SIGKILL");
   });
 });
+
+/** Stalls the disk, or ends that: every write to it waits meanwhile. */
+function freeze(how: "--freeze" | "--unfreeze"): void {
+  if (!disk) return;
+  const [command = "", ...options] = disk.enter;
+  execFileSync(command, [...options, "fsfreeze", how, disk.directory]);
+}
+
+/** The statuses of all pages of the logger's metrics port, each second. */
+async function statusesFor(seconds: number): Promise<number[]> {
+  const statuses: number[] = [];
+  for (let second = 0; second < seconds; second++) {
+    for (const path of ["healthz", "readyz", "metrics"]) statuses.push(await statusOf(path));
+    await sleep(1_000);
+  }
+  return statuses;
+}
+
+function expectAll200(statuses: readonly number[]): void {
+  expect(statuses.filter((status) => status !== 200)).toEqual([]);
+}
+
+/** The status of the logger's metrics port; the bound only keeps a test that fails from waiting for the disk. */
+async function statusOf(path: string): Promise<number> {
+  const signal = AbortSignal.timeout(5_000);
+  return (await fetch(`${system.services.logger.admin}/${path}`, { signal })).status;
+}
 
 interface Ready {
   reasons: string[];
