@@ -87,6 +87,11 @@ export default defineConfig(
     rules: imports(forbid(...BROKER, ...WEB, ...MAIL, ...LOG)),
   },
   {
+    // A rejection that nobody handles ends the process, and `void` hides it.
+    files: ["services/emailer/src/**/*.ts"],
+    rules: { "@typescript-eslint/no-floating-promises": ["error", { ignoreVoid: false }] },
+  },
+  {
     files: ["services/emailer/src/relay/smtp-transport.ts"],
     rules: imports(forbid(...BROKER, ...WEB, ...LOG)),
   },

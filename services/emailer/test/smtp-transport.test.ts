@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { classify, explainBriefly, isAuthRefused, isOfOneMail } from "../src/relay/classify.ts";
-import { SmtpTransport, type Sent } from "../src/relay/smtp-transport.ts";
+import type { Sent } from "../src/relay/smtp-fault.ts";
+import { SmtpTransport } from "../src/relay/smtp-transport.ts";
 import { TIMEOUTS, type Timeouts } from "../src/relay/timeouts.ts";
 import type { RelayConfig } from "../src/config.ts";
 import { startScriptedRelay, WELL } from "./scripted-relay.ts";

@@ -1,11 +1,12 @@
-import type { Check, Log } from "@wellsent/runtime";
+import type { Check } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
-import type { EmailerMetrics } from "../metrics.ts";
 import { explain, toTrouble, type Fault, type Trouble } from "./classify.ts";
 import { Judge, type Case } from "./judge.ts";
 import { RateLimit } from "./rate-limit.ts";
+import type { RelayContext } from "./relay-context.ts";
 import { SlowWatch } from "./slow-watch.ts";
-import { SmtpTransport, type Sent } from "./smtp-transport.ts";
+import type { Sent } from "./smtp-fault.ts";
+import { SmtpTransport } from "./smtp-transport.ts";
 import { Circuit, type Opening } from "./states.ts";
 import { withFailover, type Timeouts } from "./timeouts.ts";
 import type { Place, Result, Transfer } from "./transfer.ts";
@@ -15,24 +16,9 @@ const REFUSED_PAUSES = 10;
 /** RFC 5321 §3.8: the relay is closing the channel; at the greeting, it has too many connections. */
 const CLOSING = 421;
 
-/** What every relay needs. */
-export interface RelayContext {
-  timeouts: Timeouts;
-  /** Aborts when there is nothing more to send. It ends the probes. */
-  ending: AbortSignal;
-  /** Whether mail would be sent to another relay at once. */
-  hasAlternative: (relay: Relay) => boolean;
-  /** Called when {@link Relay.enter} may succeed again, and at each change of the circuit and of {@link Relay.isSlow}. */
-  onChange: () => void;
-  metrics: Pick<
-    EmailerMetrics,
-    "authRefused" | "circuitOpen" | "refusingAll" | "relaySlow" | "sendSeconds"
-  >;
-  log: Log;
-}
-
 /** An SMTP server that mail is handed to, with its circuit and its limits. */
 export class Relay {
+  readonly name: string;
   readonly circuit: Circuit;
   readonly #config: RelayConfig;
   readonly #context: RelayContext;
@@ -45,6 +31,7 @@ export class Relay {
 
   constructor(config: RelayConfig, context: RelayContext) {
     const { timeouts, ending, onChange } = context;
+    this.name = config.name;
     this.#config = config;
     this.#context = context;
     this.#transport = new SmtpTransport(config, timeouts);
@@ -119,7 +106,7 @@ export class Relay {
   /** A trial, and a mail that waited in vain once, get all the time of the RFC. */
   #limitsFor({ met }: Transfer, isTrial: boolean): Timeouts {
     const { timeouts, hasAlternative } = this.#context;
-    const isUrgent = !isTrial && !met.has(this.#config.name) && hasAlternative(this);
+    const isUrgent = !isTrial && !met.has(this.#config.name) && hasAlternative(this.#config.name);
     return isUrgent ? withFailover(timeouts) : timeouts;
   }
 

@@ -1,7 +1,8 @@
 import type { Check, Component } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
 import type { Mail } from "../mail/mime.ts";
-import { Relay, type RelayContext } from "./relay.ts";
+import { Relay } from "./relay.ts";
+import type { RelayContext } from "./relay-context.ts";
 import { TIMEOUTS, type Timeouts } from "./timeouts.ts";
 import type { Place, Result, Transfer } from "./transfer.ts";
 
@@ -56,7 +57,7 @@ export class Relays implements Component {
     const context: RelayContext = {
       ...options,
       timeouts: this.#timeouts,
-      hasAlternative: (relay) => this.#relays.some((other) => other !== relay && isReady(other)),
+      hasAlternative: (name) => this.#relays.some((relay) => relay.name !== name && isReady(relay)),
       onChange: () => this.#changed(),
     };
     this.#relays = options.relays.map((relay) => new Relay(relay, context));

@@ -2,22 +2,13 @@ import MailComposer from "nodemailer/lib/mail-composer";
 import type { RelayConfig } from "../config.ts";
 import { toContent, type Mail } from "../mail/mime.ts";
 import { Addresses, type Lookup } from "./addresses.ts";
-import { UNKNOWN, type Fault } from "./classify.ts";
+import type { Fault } from "./classify.ts";
 import type { SmtpConnection } from "./smtp-connection.ts";
 import { SmtpError } from "./smtp-error.ts";
+import { toFailed, toFault, type Progress, type Sent } from "./smtp-fault.ts";
 import { openConnection } from "./smtp-handshake.ts";
 import { isReusable, toBody, transact, type Phase } from "./smtp-phase.ts";
 import type { Timeouts } from "./timeouts.ts";
-
-/** The relay's answer to a mail that it took, or what went wrong. */
-export type Sent =
-  | { taken: true; reply: string }
-  | {
-      taken: false;
-      fault: Fault;
-      /** Whether a kept connection was lost before it had any reply: the relay may have closed it long before. */
-      wasStale: boolean;
-    };
 
 /** Hands mails to one relay over a pool of connections. It never has more than `connections`, those that end included. */
 export class SmtpTransport {
@@ -50,7 +41,7 @@ export class SmtpTransport {
 
   /** Sends a mail. Resolves to nothing when `signal` aborted before the final dot was sent. Never rejects. */
   async send(mail: Mail, timeouts: Timeouts, signal: AbortSignal): Promise<Sent | undefined> {
-    const transfer: Transfer = { phase: "opening", isReused: false };
+    const transfer: Progress = { phase: "opening", isReused: false };
     const breakOff = () => {
       if (transfer.phase !== "dot") transfer.connection?.destroy("EABORT");
     };
@@ -89,7 +80,7 @@ export class SmtpTransport {
     for (const connection of this.#ready) connection.destroy("EABORT");
   }
 
-  async #transfer(mail: Mail, timeouts: Timeouts, signal: AbortSignal, transfer: Transfer) {
+  async #transfer(mail: Mail, timeouts: Timeouts, signal: AbortSignal, transfer: Progress) {
     const body = toBody(await compose(mail));
     const connection = this.#takeIdle() ?? (await this.#connect(timeouts, signal));
     transfer.connection = connection;
@@ -118,7 +109,8 @@ export class SmtpTransport {
       wanted.throwIfAborted();
       const connection = await openConnection(this.#relay, this.#addresses, timeouts, wanted);
       this.#ready.add(connection);
-      void connection.closed.then(() => this.#closed(connection));
+      const closed = () => this.#closed(connection);
+      connection.closed.then(closed, closed);
       return connection;
     } catch (error) {
       this.#closed();
@@ -184,41 +176,7 @@ export class SmtpTransport {
   }
 }
 
-/** A mail on its way. */
-interface Transfer {
-  phase: Phase;
-  connection?: SmtpConnection;
-  /** Whether its connection carried a mail before. */
-  isReused: boolean;
-}
-
 async function compose(mail: Mail): Promise<Buffer> {
   const content = { ...toContent(mail), disableFileAccess: true, disableUrlAccess: true };
   return new MailComposer(content).compile().build();
-}
-
-function toFailed(error: unknown, { phase, connection, isReused }: Transfer): Sent {
-  const isFirst = error instanceof SmtpError && error.command === "MAIL FROM" && !error.reply;
-  const isTrusted = connection?.isSound ?? true;
-  const fault = toFault(error, phase, isTrusted);
-  return { taken: false, fault, wasStale: isReused && isFirst && fault.code === "ECONNECTION" };
-}
-
-/** A refusal is believed only while every line of the relay was in its place. */
-function toFault(error: unknown, phase: Phase, isTrusted = true): Fault {
-  const progress = { begun: phase !== "opening", bodyRead: phase === "dot" };
-  if (!(error instanceof SmtpError)) {
-    const { code } = error as { code?: unknown };
-    return { code: typeof code === "string" ? code : UNKNOWN, command: "API", ...progress };
-  }
-  const { code, command, systemCode, reply } = error;
-  const isBelieved = reply !== undefined && (isTrusted || reply.code === 0);
-  return {
-    code: isTrusted || !reply ? code : "EPROTOCOL",
-    command,
-    ...(systemCode === undefined ? {} : { cause: systemCode }),
-    ...(isBelieved ? { response: reply.text } : {}),
-    ...(isBelieved && reply.code > 0 ? { responseCode: reply.code } : {}),
-    ...progress,
-  };
 }

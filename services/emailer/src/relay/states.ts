@@ -119,7 +119,10 @@ export class Circuit {
     const longest = pauseMs * (this.#opening?.throttled ? PAUSES_MAX_THROTTLED : PAUSES_MAX);
     const pause = Math.min(this.#pause, longest);
     this.#pause = Math.min(pause * 2, longest);
-    this.#timer = setTimeout(() => void this.#probe(), pause).unref();
+    const probe = () => {
+      this.#probe().catch(() => this.#probeLater());
+    };
+    this.#timer = setTimeout(probe, pause).unref();
   }
 
   /** Never rejects: a probe that throws has failed. */
