@@ -70,6 +70,7 @@ describe("a message that nobody survives", () => {
       await waitFor(
         "the killer is being sent, or parked",
         () => system.sink.offered.delete("killer@example.com") || parkedNow() > before,
+        60_000,
       );
       if (parkedNow() > before) break;
       await system.services.emailer.end("SIGKILL");

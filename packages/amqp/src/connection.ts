@@ -14,6 +14,11 @@ import type { AmqpMetrics } from "./metrics.ts";
 /** amqplib has no timeout of its own: a handshake into a black hole would hang for ever. */
 const HANDSHAKE_MS = 10_000;
 const HEARTBEAT_SECONDS = 15;
+/**
+ * Longest pause between two tries to connect, in milliseconds. Leases depend on it: a live emailer is connected again before
+ * another one sends its mail.
+ */
+const MAX_DELAY_MS = 2_000;
 /** `close` settles only on the broker's answer. */
 const CLOSE_MS = 2_000;
 
@@ -63,7 +68,7 @@ export class AmqpConnection implements Component {
       timeout: HANDSHAKE_MS,
       noDelay: true,
       clientProperties: { connection_name: `${service}-${purpose}` },
-      recovery: { initialDelay: 100, maxDelay: 5_000, jitter: 0.2, waitForConnect: false },
+      recovery: { initialDelay: 100, maxDelay: MAX_DELAY_MS, jitter: 0.2, waitForConnect: false },
     });
     this.#listen(this.#recovering);
   }

@@ -6,7 +6,7 @@ import { declare, type Topology } from "./declare.ts";
 
 /** The pause before another channel is built doubles from the first to the last value, in milliseconds. */
 const FIRST_DELAY_MS = 100;
-const LAST_DELAY_MS = 5_000;
+const LAST_DELAY_MS = 1_500;
 /** The last pause while a session waits for its turn, see {@link Session.isWaiting}. */
 const WAITING_DELAY_MS = 1_000;
 /** A channel that is not built within this time is given up, in milliseconds. */
