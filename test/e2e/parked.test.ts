@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { newEmailId } from "@wellsent/contract";
+import { newId } from "@wellsent/contract";
 import { probe, type SmtpSink, startSink, waitFor } from "@wellsent/testing";
 import {
   allReady,
@@ -152,7 +152,7 @@ describe("parked mail", () => {
 
   it("is listed once, replayed or not, when it is no email, and can be deleted", async () => {
     const broker = await probe(system.amqp);
-    const properties = { messageId: newEmailId(), type: "email.v1", persistent: true };
+    const properties = { messageId: newId(), type: "email.v1", persistent: true };
     broker.channel.publish("emails", "", Buffer.from("no email"), properties);
     await system.audited("email.parked", 1);
 

@@ -3,7 +3,7 @@ import { connect, type ChannelModel, type Options, type RecoveringChannelModel }
 import {
   type Component,
   codeOf,
-  inTime,
+  settlesWithin,
   describe,
   type Fields,
   type Log,
@@ -80,7 +80,7 @@ export class AmqpConnection implements Component {
   }
 
   async stop(): Promise<void> {
-    if (this.#recovering) await inTime(CLOSE_MS, this.#recovering.close());
+    if (this.#recovering) await settlesWithin(CLOSE_MS, this.#recovering.close());
   }
 
   #listen(connection: RecoveringChannelModel): void {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfirmChannel, ConsumeMessage, MessageProperties } from "amqplib";
-import { codeOf, inTime, describe, type Check } from "@wellsent/runtime";
+import { codeOf, settlesWithin, describe, type Check } from "@wellsent/runtime";
 import { ByteBudget } from "./byte-budget.ts";
 import type { FlowControl } from "./flow-control.ts";
 import type { AmqpMetrics } from "./metrics.ts";
@@ -112,7 +112,7 @@ export class Consumer extends Session<ConsumerOptions> {
   /** Drains: takes no more messages, settles those in flight, closes the channel. */
   override async stop(signal: AbortSignal): Promise<void> {
     this.#stopping = true;
-    await inTime(CANCEL_MS, this.#pause());
+    await settlesWithin(CANCEL_MS, this.#pause());
     while (this.#inFlight > 0 && !signal.aborted) await sleep(20);
     await super.stop(signal);
   }

@@ -4,7 +4,7 @@ import {
   PublishRefused,
   PublishUnknown,
   type AppError,
-  inTime,
+  settlesWithin,
   type Check,
 } from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
@@ -130,7 +130,7 @@ export class Publisher extends Session<PublisherOptions> {
     const answer = send(channel, publication)
       .then((error) => verdict(waiting, error))
       .finally(() => this.#track(waiting, false));
-    if (await inTime(this.#timeoutMs, answer)) return answer;
+    if (await settlesWithin(this.#timeoutMs, answer)) return answer;
     return new PublishUnknown("AMQP_CONFIRM_TIMEOUT", "The broker did not confirm in time");
   }
 

@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChannelModel, ConfirmChannel } from "amqplib";
-import { type Component, codeOf, ConfigError, inTime, describe, type Log } from "@wellsent/runtime";
+import {
+  type Component,
+  codeOf,
+  ConfigError,
+  settlesWithin,
+  describe,
+  type Log,
+} from "@wellsent/runtime";
 import type { AmqpConnection } from "./connection.ts";
 import { declare, type Topology } from "./declare.ts";
 
@@ -63,7 +70,7 @@ export abstract class Session<Options extends SessionOptions> implements Compone
   async stop(signal?: AbortSignal): Promise<void> {
     this.#ending.abort();
     await close(this.#channel);
-    if (this.#loop) await inTime(CLOSE_MS, this.#loop, signal);
+    if (this.#loop) await settlesWithin(CLOSE_MS, this.#loop, signal);
   }
 
   /** Closes the channel, which returns unsettled messages to the broker. Another channel is built. */
@@ -94,7 +101,7 @@ export abstract class Session<Options extends SessionOptions> implements Compone
     try {
       const lost = closed.then(() => Promise.reject(reason));
       const building = declare(channel, this.options.topology).then(() => this.build(channel));
-      const built = inTime(BUILD_MS, Promise.race([building, lost]));
+      const built = settlesWithin(BUILD_MS, Promise.race([building, lost]));
       if (!(await built)) throw new Error("the broker did not answer in time");
       if (signal.aborted) return FIRST_DELAY_MS;
       this.#channel = channel;
@@ -110,7 +117,8 @@ export abstract class Session<Options extends SessionOptions> implements Compone
   async #keep(channel: ConfirmChannel, closed: Promise<void>): Promise<void> {
     const { againMs } = this;
     if (againMs === undefined) return closed;
-    while (!(await inTime(againMs, closed))) await Promise.race([this.build(channel), closed]);
+    while (!(await settlesWithin(againMs, closed)))
+      await Promise.race([this.build(channel), closed]);
   }
 
   /** Reports why there is no channel. Returns the longest pause before the next one is built. */
@@ -131,7 +139,7 @@ export abstract class Session<Options extends SessionOptions> implements Compone
 
 async function open(model: ChannelModel): Promise<ConfirmChannel> {
   const opening = model.createConfirmChannel();
-  if (await inTime(BUILD_MS, opening)) return opening;
+  if (await settlesWithin(BUILD_MS, opening)) return opening;
   void opening.then(close, () => undefined);
   throw new Error("the broker did not answer in time");
 }
@@ -139,5 +147,5 @@ async function open(model: ChannelModel): Promise<ConfirmChannel> {
 /** Waits a moment for the broker's answer. amqplib throws when the channel is closed already. */
 async function close(channel: ConfirmChannel | undefined): Promise<void> {
   const closing = async () => channel?.close();
-  await inTime(CLOSE_MS, closing()).catch(() => undefined);
+  await settlesWithin(CLOSE_MS, closing()).catch(() => undefined);
 }

@@ -39,7 +39,7 @@ export function isEmailId(text: unknown): text is string {
 }
 
 /** Makes a new id: of an email, an event or a query. */
-export function newEmailId(): string {
+export function newId(): string {
   return randomUUIDv7();
 }
 

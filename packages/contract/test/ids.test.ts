@@ -4,20 +4,20 @@ import {
   emailIdSchema,
   formatDeliveryId,
   isEmailId,
-  newEmailId,
+  newId,
   parseDeliveryId,
   timeOfEmailId,
 } from "../src/ids.ts";
 
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
-describe("newEmailId", () => {
+describe("newId", () => {
   it("makes an id that is one", () => {
-    expect(isEmailId(newEmailId())).toBe(true);
+    expect(isEmailId(newId())).toBe(true);
   });
 
   it("makes ids that differ and sort by time", () => {
-    const ids = Array.from({ length: 1_000 }, newEmailId);
+    const ids = Array.from({ length: 1_000 }, newId);
 
     expect(new Set(ids).size).toBe(1_000);
     expect(ids.map(timeOfEmailId)).toStrictEqual(ids.map(timeOfEmailId).sort((a, b) => a - b));
@@ -27,7 +27,7 @@ describe("newEmailId", () => {
 describe("timeOfEmailId", () => {
   it("gives the moment at which the id was made", () => {
     const before = Date.now();
-    const time = timeOfEmailId(newEmailId());
+    const time = timeOfEmailId(newId());
 
     expect(time).toBeGreaterThanOrEqual(before);
     expect(time).toBeLessThanOrEqual(Date.now());

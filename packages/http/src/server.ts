@@ -4,7 +4,7 @@ import type { IncomingMessage, RequestListener, Server, ServerOptions } from "no
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { inTime, listen, type Check, type Component, type Log } from "@wellsent/runtime";
+import { settlesWithin, listen, type Check, type Component, type Log } from "@wellsent/runtime";
 import { ClientConnection } from "./client-connection.ts";
 import type { HttpMetrics } from "./metrics.ts";
 import { Problem, type ProblemKind } from "./problem.ts";
@@ -119,9 +119,9 @@ export class HttpServer implements Component {
     NetServer.prototype.close.call(this.#server);
     for (const connection of this.#connections.values()) connection.closeAfterLast();
     const lingerMs = this.#lingerMs(leaveMs);
-    await inTime(lingerMs, closed, signal);
+    await settlesWithin(lingerMs, closed, signal);
     for (const connection of this.#connections.values()) connection.closeIfIdle();
-    await inTime(Math.max(DRAIN_MIN_MS, DRAIN_MS - lingerMs), closed, signal);
+    await settlesWithin(Math.max(DRAIN_MIN_MS, DRAIN_MS - lingerMs), closed, signal);
     this.#server.closeAllConnections();
   }
 

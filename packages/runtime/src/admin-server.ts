@@ -14,8 +14,8 @@ export interface Fault {
 /** Returns the fault that one part of the service has at this moment, if it has one. */
 export type Check = () => Fault | undefined;
 
-/** Options of {@link createMetricsServer}. */
-export interface MetricsServerOptions {
+/** Options of {@link createAdminServer}. */
+export interface AdminServerOptions {
   host: string;
   port: number;
   registry: Registry;
@@ -27,7 +27,7 @@ export interface MetricsServerOptions {
  * The metrics port. `/healthz`: the event loop answers, nothing else. `/readyz`: 200 or 503, with the reasons.
  * `/metrics`: Prometheus' text format.
  */
-export function createMetricsServer(options: MetricsServerOptions): Required<Component> {
+export function createAdminServer(options: AdminServerOptions): Required<Component> {
   const { host, port, log } = options;
   const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
     answer(request.url ?? "/", response, options).catch((error: unknown) => {
@@ -55,7 +55,7 @@ export async function listen(server: Server, host: string, port: number): Promis
   return typeof address === "object" && address ? address.port : port;
 }
 
-async function answer(url: string, response: ServerResponse, options: MetricsServerOptions) {
+async function answer(url: string, response: ServerResponse, options: AdminServerOptions) {
   const { registry, checks } = options;
   const path = url.split("?")[0];
   if (path === "/healthz") json(response, 200, { status: "ok" });

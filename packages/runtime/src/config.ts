@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
 import { ConfigError } from "./errors.ts";
-import { TIMER_MAX_MS } from "./in-time.ts";
+import { TIMER_MAX_MS } from "./settles-within.ts";
 
 /** The environment as a process hands it over. */
 export type Env = Record<string, string | undefined>;

@@ -1,4 +1,4 @@
-import { inTime } from "./in-time.ts";
+import { settlesWithin } from "./settles-within.ts";
 import { describe, type Log } from "./log.ts";
 
 /** A component gets a moment after the deadline to close what it holds by force. */
@@ -26,7 +26,7 @@ export function createLifecycle(log: Log, deadlineMs: number) {
       const leftMs = Math.max(0, endsAt - performance.now());
       const stopping = async () => component.stop(late);
       // n.b. its timer keeps an event loop that is empty from ending the process before the deadline, and with 0.
-      const ended = await inTime(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
+      const ended = await settlesWithin(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
         log.error("stop failed", { component: component.name, ...describe(error) });
         return false;
       });

@@ -3,7 +3,7 @@ import { ConfigError, codeOf } from "./errors.ts";
 import { createLifecycle, type Component } from "./lifecycle.ts";
 import { createLogger, describe, type Log } from "./log.ts";
 import { createRegistry } from "./metrics.ts";
-import { createMetricsServer, type Check } from "./admin-server.ts";
+import { createAdminServer, type Check } from "./admin-server.ts";
 
 /** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
 const EXIT_CONFIG = 78;
@@ -89,9 +89,9 @@ export function createService(name: string, config: CommonConfig, host: Host) {
     fail: host.fail,
     /** The whole service. The metrics port comes first and goes last. */
     program: (checks: readonly Check[], components: readonly Component[]): Program => {
-      const metricsServer = createMetricsServer({ ...config.metrics, registry, checks, log });
+      const adminServer = createAdminServer({ ...config.metrics, registry, checks, log });
       const { shutdownDeadlineMs } = config;
-      return { log, shutdownDeadlineMs, components: [metricsServer, ...components] };
+      return { log, shutdownDeadlineMs, components: [adminServer, ...components] };
     },
   };
 }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { createServer } from "node:http";
 import { Gauge, Registry } from "prom-client";
 import { createRegistry } from "../src/metrics.ts";
-import { createMetricsServer, listen, type Check } from "../src/admin-server.ts";
+import { createAdminServer, listen, type Check } from "../src/admin-server.ts";
 import { createFakeLog } from "@wellsent/testing";
 
 const stops: (() => unknown)[] = [];
@@ -13,7 +13,7 @@ afterEach(async () => {
 
 async function serve(checks: Check[] = [], registry = new Registry(), host = "::") {
   const log = createFakeLog();
-  const server = createMetricsServer({ host, port: 0, registry, checks, log });
+  const server = createAdminServer({ host, port: 0, registry, checks, log });
   await server.start();
   stops.push(() => server.stop(AbortSignal.abort()));
   const port = Number(log.lines[0]?.["port"]);
@@ -28,7 +28,7 @@ async function serve(checks: Check[] = [], registry = new Registry(), host = "::
   return { get, log, port, server };
 }
 
-describe("createMetricsServer", () => {
+describe("createAdminServer", () => {
   it.each(["127.0.0.1", "[::1]"])("answers on %s when it listens on ::", async (address) => {
     const { get } = await serve();
 
@@ -132,7 +132,7 @@ describe("createMetricsServer", () => {
 
   it("does not start on a port that is taken", async () => {
     const { port, log } = await serve();
-    const second = createMetricsServer({
+    const second = createAdminServer({
       host: "::",
       port,
       registry: new Registry(),
@@ -156,7 +156,7 @@ describe("createMetricsServer", () => {
     const log = createFakeLog();
     const options = { host: "::", port: 0, registry: new Registry(), checks: [], log };
 
-    expect(() => createMetricsServer(options).stop(AbortSignal.abort())).not.toThrow();
+    expect(() => createAdminServer(options).stop(AbortSignal.abort())).not.toThrow();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { newEmailId } from "@wellsent/contract";
+import { newId } from "@wellsent/contract";
 import { toMail } from "../src/mail/mime.ts";
 import { headerOf, mailWith, written } from "./composed.ts";
 
@@ -9,7 +9,7 @@ const email = { toaddr: "reader@example.com", subject: "Subject", body: "Text" }
 
 describe("toMail", () => {
   it("is the same at each attempt", () => {
-    const id = newEmailId();
+    const id = newId();
 
     expect(toMail(id, email, "reader@example.com", sender)).toEqual(
       toMail(id, email, "reader@example.com", sender),
@@ -17,7 +17,7 @@ describe("toMail", () => {
   });
 
   it("writes the Message-ID in ASCII when the sender's domain is internationalised", async () => {
-    const id = newEmailId();
+    const id = newId();
     const header = headerOf(await written(toMail(id, email, "reader@example.com", sender)));
 
     expect(header).toContain(`Message-ID: <${id}@xn--bcher-kva.example>`);

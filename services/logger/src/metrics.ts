@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { createHttpMetrics } from "@wellsent/http";
 import type { Ledger } from "@wellsent/ledger";
-import { inTime, meter } from "@wellsent/runtime";
+import { settlesWithin, meter } from "@wellsent/runtime";
 import type { Gauge, Registry } from "prom-client";
 
 const HELP = {
@@ -83,7 +83,7 @@ function patient<Answer>(ask: () => Promise<Answer>, otherwise: Answer): () => P
       .then((given) => void (answer = given))
       .catch(() => undefined)
       .finally(() => (asking = undefined));
-    await inTime(PATIENCE_MS, asking);
+    await settlesWithin(PATIENCE_MS, asking);
     return answer;
   };
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import { FlowControl } from "@wellsent/amqp";
-import { createRecent, type Recent } from "@wellsent/runtime";
+import { SingleFlight } from "@wellsent/runtime";
 import { createFakeLog, seeded } from "@wellsent/testing";
 import type { AuditLine } from "../src/audit/line.ts";
 import { GroupCommit } from "../src/audit/group-commit.ts";
@@ -63,7 +63,7 @@ async function run(seed: number, skipped?: Skipped): Promise<Trial> {
 
 /** One life of a logger; the function that it gives waits until nothing of it is left. */
 function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
-  const events: Recent<void> = createRecent(10_000, () => undefined);
+  const events = new SingleFlight<void>(10_000, () => undefined);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);
   };
@@ -77,7 +77,7 @@ function live(life: Life, acknowledged: Set<string>): () => Promise<void> {
   });
   const record = async (id: string) => {
     const write = () => new Promise<void>((stands) => commit.append(line(id), stands));
-    await events.once(id, write);
+    await events.runOnce(id, write);
     // The dead acknowledge nothing.
     if (life.alive) acknowledged.add(id);
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Publication } from "@wellsent/amqp";
-import { newEmailId } from "@wellsent/contract";
+import { newId } from "@wellsent/contract";
 import { toLine, type AuditLine } from "../src/audit/line.ts";
 import { createDecide, type Action, type Parked } from "../src/parked/decide.ts";
 import { auditLog, startLedger, temporaryDirectory } from "./support.ts";
@@ -30,12 +30,12 @@ async function setUp(...events: AuditLine[]) {
 /** An email's id that was made at a time. */
 function idOf(time: number): string {
   const hex = time.toString(16).padStart(12, "0");
-  return newEmailId().replace(/^.{13}/, `${hex.slice(0, 8)}-${hex.slice(8)}`);
+  return newId().replace(/^.{13}/, `${hex.slice(0, 8)}-${hex.slice(8)}`);
 }
 
 /** What is recorded of a delivery of {@link EMAIL}, so long ago. */
 function event(kind: AuditLine["kind"], delivery = "0.0", agoMs = 0, email = EMAIL): AuditLine {
-  return toLine(newEmailId(), {
+  return toLine(newId(), {
     kind,
     delivery: `${email}.${delivery}`,
     time: new Date(Date.now() - agoMs).toISOString(),

@@ -1,6 +1,6 @@
 import type { Publication } from "@wellsent/amqp";
 import { Problem, type RequestHandler } from "@wellsent/http";
-import { EMAILS_EXCHANGE, newEmailId, toEmailMessage, type Email } from "@wellsent/contract";
+import { EMAILS_EXCHANGE, newId, toEmailMessage, type Email } from "@wellsent/contract";
 import type { ApiMetrics } from "../metrics.ts";
 import { PROBLEMS, publishProblem } from "../problems.ts";
 import type { Admission } from "./admission.ts";
@@ -26,7 +26,7 @@ export function createSendHandler(options: SendOptions): RequestHandler {
     if (refused) throw refused;
     // A client that gave up while it waited got no answer, and sends again.
     if (response.destroyed) return;
-    const id = newEmailId();
+    const id = newId();
     const message = toEmailMessage(id, email, request.get("traceparent"));
     const way = { exchange: EMAILS_EXCHANGE, routingKey: "", messageId: id };
     await publish({ ...message, ...way }).catch((error: unknown) => {

@@ -5,7 +5,7 @@ import {
   EMAILER_QUEUE,
   isOurs,
   MAYBE_DUPLICATE,
-  newEmailId,
+  newId,
   parseDeliveryId,
   type DeliveryId,
 } from "@wellsent/contract";
@@ -75,6 +75,6 @@ function doubtOf(rung: number, isSeen: boolean, isMarked: boolean): Doubt {
 }
 
 function idOf(properties: Delivery["properties"]): DeliveryId {
-  const messageId: unknown = isOurs(properties) ? properties.messageId : newEmailId();
+  const messageId: unknown = isOurs(properties) ? properties.messageId : newId();
   return parseDeliveryId(messageId) ?? { email: String(messageId), recipient: 0, generation: 0 };
 }

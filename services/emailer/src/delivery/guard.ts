@@ -5,7 +5,7 @@ import {
   LEASE_DELIVERIES_MAX,
   LEASE_KEY,
   LEASE_TYPE,
-  newEmailId,
+  newId,
   OUTCOMES_EXCHANGE,
   QUERY_KEY,
   QUERY_TYPE,
@@ -66,7 +66,7 @@ interface Question {
 export class Guard extends Session<GuardOptions> {
   readonly name = "guard";
   /** This emailer, in queries and leases. */
-  readonly #holder = newEmailId();
+  readonly #holder = newId();
   /** The questions without an answer, by the id of their query. */
   readonly #questions = new Map<string, Question>();
   #channel: ConfirmChannel | undefined;
@@ -103,7 +103,7 @@ export class Guard extends Session<GuardOptions> {
     const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
     const end = () => resolve(undefined);
     const query = { delivery, holder: this.#holder, acquire };
-    const id = newEmailId();
+    const id = newId();
     const question = { query, isPatient, askedAt: performance.now(), resolve };
     this.#questions.set(id, question);
     this.#publishQuery(id, query);
@@ -167,7 +167,7 @@ export class Guard extends Session<GuardOptions> {
       if (performance.now() - askedAt >= AGAIN_MS) this.#publishQuery(id, query);
     }
     if (this.#unanswered) {
-      this.#publishQuery(newEmailId(), { ...this.#unanswered, acquire: false });
+      this.#publishQuery(newId(), { ...this.#unanswered, acquire: false });
     }
   }
 
@@ -180,7 +180,7 @@ export class Guard extends Session<GuardOptions> {
   }
 
   #notify(notice: LeaseNotice): void {
-    const messageId = newEmailId();
+    const messageId = newId();
     this.#publish(LEASE_KEY, notice, { type: LEASE_TYPE, messageId, persistent: false });
   }
 

@@ -9,7 +9,7 @@ import {
   type Email,
   type Reason,
 } from "@wellsent/contract";
-import { createRecent, remember, TIMER_MAX_MS, type Log } from "@wellsent/runtime";
+import { SingleFlight, remember, TIMER_MAX_MS, type Log } from "@wellsent/runtime";
 import type { Pause } from "../control/pause.ts";
 import { toMail, type Mail, type Sender } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";
@@ -52,7 +52,7 @@ interface Context extends HandlerOptions, Omit<PermissionOptions, "metrics"> {
 export function createHandler(options: HandlerOptions) {
   const { metrics, guard } = options;
   // A message that the broker delivers again, or twice, is settled as before, without a second mail.
-  const recent = createRecent<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
+  const recent = new SingleFlight<Settlement>(REMEMBERED, () => metrics.suppressed.inc());
   const quarantine = createQuarantine();
   const context: Context = {
     ...options,
@@ -70,7 +70,8 @@ export function createHandler(options: HandlerOptions) {
     if (isForged(delivery, RETRY_EXCHANGE)) return cleanse(delivery, options);
     const attempt = read(delivery);
     const key = keyOf(attempt);
-    const once = () => recent.once(key, () => handle(attempt, context), attempt.doubt === "none");
+    const once = () =>
+      recent.runOnce(key, () => handle(attempt, context), attempt.doubt === "none");
     try {
       const { crashes } = attempt;
       if (crashes < CRASHES_SUSPECT || crashes >= CRASHES_MAX) return await once();

@@ -2,7 +2,7 @@ import { copyOf, type Publication, type Publisher, type Settlement } from "@well
 import {
   formatDeliveryId,
   isEmailId,
-  newEmailId,
+  newId,
   PARKED_QUEUE,
   PARKED_WHOLE,
   REPLY_MAX,
@@ -96,7 +96,7 @@ function toPublication({ id, number, possibleDuplicate }: Attempt, { mail, reply
     reply: reply.slice(0, REPLY_MAX),
     possibleDuplicate,
   };
-  return { ...toOutcomeMessage(newEmailId(), outcome), timestamp };
+  return { ...toOutcomeMessage(newId(), outcome), timestamp };
 }
 
 function describeMail({ envelope, subject, text }: Mail) {

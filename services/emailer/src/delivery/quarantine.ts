@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { inTime } from "@wellsent/runtime";
+import { settlesWithin } from "@wellsent/runtime";
 
 /** Messages are handled in a random order: each waits up to this time, in milliseconds. The queue's order is always the same. */
 const SPREAD_MS = 500;
@@ -16,7 +16,7 @@ export function createQuarantine() {
   return async <T>(work: () => Promise<T>): Promise<T> => {
     await sleep(Math.random() * SPREAD_MS);
     const begun = turn.then(() => ({ result: work() }));
-    turn = begun.then(({ result }) => inTime(ALONE_MS, result)).catch(() => undefined);
+    turn = begun.then(({ result }) => settlesWithin(ALONE_MS, result)).catch(() => undefined);
     return (await begun).result;
   };
 }

@@ -1,6 +1,6 @@
 import type { FlowControl } from "@wellsent/amqp";
 import { Ledger, SqliteStore } from "@wellsent/ledger";
-import { createRecent, type Log, type Recent } from "@wellsent/runtime";
+import { SingleFlight, type Log } from "@wellsent/runtime";
 import type { AuditConfig } from "../config.ts";
 import type { LoggerMetrics } from "../metrics.ts";
 import type { Open } from "./file.ts";
@@ -31,7 +31,7 @@ export interface RecordParts {
 /** Builds the way of a record from an event to the audit log's disk and the ledger, as the service runs it. */
 export function createPipeline(parts: RecordParts) {
   const { audit, linesMax, flow, metrics, log, open } = parts;
-  const events: Recent<void> = createRecent(linesMax);
+  const events = new SingleFlight<void>(linesMax);
   const seen = (lines: readonly AuditLine[]) => {
     for (const { eventId } of lines) events.add(eventId);
   };
@@ -59,6 +59,7 @@ export function createPipeline(parts: RecordParts) {
   const commit = new GroupCommit({ store, ledger, flow, metrics, log });
   const redaction = createRedaction(parts.redaction);
   const write = createRecord(commit.append, parts.stdout);
-  const record = (line: AuditLine) => events.once(line.eventId, () => write(redaction.line(line)));
+  const record = (line: AuditLine) =>
+    events.runOnce(line.eventId, () => write(redaction.line(line)));
   return { clock, commit, ledger, record, redaction, components: [ledger, commit, clock] };
 }

@@ -1,7 +1,7 @@
 import { shortString, type Delivery, type Publisher } from "@wellsent/amqp";
 import {
   ANSWER_TYPE,
-  newEmailId,
+  newId,
   querySchema,
   readAs,
   REPLY_QUEUE,
@@ -40,7 +40,7 @@ export async function answerQuery(
     exchange: "",
     routingKey: replyTo,
     type: ANSWER_TYPE,
-    messageId: newEmailId(),
+    messageId: newId(),
     ...(correlationId && { correlationId }),
     body: Buffer.from(JSON.stringify(answer)),
   };

@@ -1,5 +1,5 @@
 import type { Publisher } from "@wellsent/amqp";
-import { newEmailId, PAUSED_QUEUE } from "@wellsent/contract";
+import { newId, PAUSED_QUEUE } from "@wellsent/contract";
 import { Problem, type Route } from "@wellsent/http";
 import { PROBLEMS } from "./problems.ts";
 
@@ -54,7 +54,7 @@ async function isPaused(publisher: Publisher): Promise<boolean> {
 }
 
 async function pause(publisher: Publisher): Promise<void> {
-  const target = { exchange: "", routingKey: PAUSED_QUEUE, messageId: newEmailId() };
+  const target = { exchange: "", routingKey: PAUSED_QUEUE, messageId: newId() };
   const body = Buffer.from(JSON.stringify({ since: new Date().toISOString() }));
   await publisher.publish({ ...target, body });
 }

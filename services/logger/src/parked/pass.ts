@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Publisher } from "@wellsent/amqp";
-import { codeOf, inTime, TransientError, type Log } from "@wellsent/runtime";
-import { crashesOf, newEmailId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@wellsent/contract";
+import { codeOf, settlesWithin, TransientError, type Log } from "@wellsent/runtime";
+import { crashesOf, newId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@wellsent/contract";
 import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
 import type { Action, Decide, Parked, Verdict } from "./decide.ts";
 
@@ -117,12 +117,12 @@ class Pass {
   async #recorded(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     const { consumerTag } = await this.#channel.consume(REPLY_QUEUE, resolve, { noAck: true });
-    const query = Buffer.from(JSON.stringify({ delivery: `${newEmailId()}.0.0` }));
+    const query = Buffer.from(JSON.stringify({ delivery: `${newId()}.0.0` }));
     const properties = { type: QUERY_TYPE, replyTo: REPLY_QUEUE, persistent: true };
     do {
       this.#lost.signal.throwIfAborted();
       this.#channel.publish(OUTCOMES_EXCHANGE, QUERY_KEY, query, properties);
-    } while (!(await inTime(AGAIN_MS, promise, this.#lost.signal)));
+    } while (!(await settlesWithin(AGAIN_MS, promise, this.#lost.signal)));
     await this.#channel.cancel(consumerTag);
   }
 
