@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, describe, TransientError } from "@wellsent/runtime";
+import { codeOf, describe, settlesWithin, TransientError } from "@wellsent/runtime";
 import type { Check, Component, Log } from "@wellsent/runtime";
 import type { AuditFiles } from "./audit-files.ts";
 import type { LedgerEvent, LedgerStore, ParkedFilter, Position, Span, Status } from "./store.ts";
@@ -52,6 +52,11 @@ export class Ledger implements Component {
   start(): void {
     this.#setWhole(false);
     this.#begin(() => this.#catchUp());
+  }
+
+  /** Resolves when the ledger is whole or has stopped, or after a time in milliseconds. */
+  async settled(ms: number): Promise<void> {
+    await settlesWithin(ms, Promise.resolve(this.#building));
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { FlowControl } from "@wellsent/amqp";
 import { Ledger, SqliteStore } from "@wellsent/ledger";
-import { SingleFlight, type Log } from "@wellsent/runtime";
+import { SingleFlight, type Component, type Log } from "@wellsent/runtime";
 import type { AuditConfig } from "../config.ts";
 import type { LoggerMetrics } from "../metrics.ts";
 import type { Open } from "./file.ts";
@@ -12,6 +12,8 @@ import { RetentionClock } from "./retention-clock.ts";
 import { createRecord } from "./sinks.ts";
 
 const DAY_MS = 86_400_000;
+/** How long a start waits for the ledger, in milliseconds; a whole rebuild goes on beside the service. */
+const CATCH_UP_MS = 5_000;
 
 /** What the record is made of. */
 export interface RecordParts {
@@ -61,5 +63,11 @@ export function createPipeline(parts: RecordParts) {
   const write = createRecord(commit.append, parts.stdout);
   const record = (line: AuditLine) =>
     events.runOnce(line.eventId, () => write(redaction.line(line)));
-  return { clock, commit, ledger, record, redaction, components: [ledger, commit, clock] };
+  // After the audit log has opened: what the ledger is behind is a moment's work, and then nobody is told that it is broken.
+  const catchUp: Component = {
+    name: "ledger catch-up",
+    start: () => ledger.settled(CATCH_UP_MS),
+    stop: () => undefined,
+  };
+  return { clock, commit, ledger, record, redaction, components: [ledger, commit, catchUp, clock] };
 }
