@@ -3,8 +3,8 @@ import { createHash, randomInt } from "node:crypto";
 /** How far back an earlier adoption of the same message is looked for, in milliseconds. */
 export const ADOPTION_WINDOW_MS = 120_000;
 
-const DIGEST = /^[89ab][\da-f]{3}-[\da-f]{12}$/;
-const DIGEST_LENGTH = "8123-123456789abc".length;
+/** The form of a digest. */
+export const DIGEST = /^[89ab][\da-f]{3}-[\da-f]{12}$/;
 const RAND_A_MAX = 0x1000;
 
 /** A message that came without an id of ours. */
@@ -32,9 +32,4 @@ export function adoptedId(digest: string, time: number, random = randomInt(RAND_
   const hex = time.toString(16).padStart(12, "0");
   const randA = random.toString(16).padStart(3, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7${randA}-${digest}`;
-}
-
-/** Whether an email id ends in a digest. */
-export function endsInDigest(id: string, digest: string): boolean {
-  return DIGEST.test(digest) && id.slice(-DIGEST_LENGTH) === digest;
 }

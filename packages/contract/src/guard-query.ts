@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { deliveryIdSchema } from "./ids.ts";
+import { DIGEST } from "./adopted-id.ts";
+import { deliveryIdSchema, emailIdSchema } from "./ids.ts";
 import { EVENT_KINDS } from "./outcome.ts";
 
 /** The routing key of a query on the exchange `outcomes`: the query is queued behind every outcome published before it. */
@@ -34,6 +35,11 @@ export const querySchema = z.object({
     .boolean()
     .optional()
     .describe("Whether the asker wants the lease, because it would send now"),
+  digest: z
+    .string()
+    .regex(DIGEST)
+    .optional()
+    .describe("Of a foreign message, which may have been adopted a moment before"),
   askedAt: z
     .int()
     .min(0)
@@ -54,6 +60,9 @@ export const answerSchema = z.object({
     .describe("The last event of the delivery; null: nothing is known"),
   possibleDuplicate: z.boolean().describe("A relay may have accepted the mail before"),
   attempts: z.int().min(0).optional().describe("Attempts that a relay has answered for a while"),
+  adoptedAs: emailIdSchema
+    .optional()
+    .describe("The email as which the message with the query's digest was adopted"),
   leased: z.boolean().optional().describe("Another emailer holds a valid lease of the delivery"),
 });
 

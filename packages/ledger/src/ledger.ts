@@ -104,6 +104,16 @@ export class Ledger implements Component {
     }
   }
 
+  /** See {@link LedgerStore.idEndingIn}; as far as is known. */
+  async idEndingIn(...given: Parameters<LedgerStore["idEndingIn"]>): Promise<string | null> {
+    try {
+      return await this.#options.store.idEndingIn(...given);
+    } catch (error) {
+      this.#broke(error);
+      return null;
+    }
+  }
+
   /** Everything recorded of an email. @throws {TransientError} LEDGER_BROKEN */
   readonly emailOf = (id: string) => this.#ask((store) => store.emailOf(id));
 

@@ -137,6 +137,8 @@ export interface LedgerStore {
   oldestWaiting(): Promise<string | null>;
   /** How many attempts of a delivery were deferred. */
   deferralsOf(delivery: string): Promise<number>;
+  /** The newest email accepted within a period (milliseconds since the epoch) whose id has this end; null if there is none. */
+  idEndingIn(end: string, from: number, to: number): Promise<string | null>;
   /** Whether a delivery accepted within a period (milliseconds since the epoch) had its decisive event before a time. */
   hasEndedOf(from: number, to: number, before: number): Promise<boolean>;
 }

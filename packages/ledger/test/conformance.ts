@@ -47,6 +47,25 @@ export function describeStore(name: string, open: () => Promise<LedgerStore>): v
       expect(await store.deferralsOf(DELIVERY)).toBe(2);
     });
 
+    it("finds the newest email of a period by the end of its id", async () => {
+      const idAt = (hex: string, end: string) => `${hex}-7000-8000-${end}`;
+      const ids = [
+        idAt("00000000-1000", "00000000000a"),
+        idAt("00000000-2000", "00000000000a"),
+        idAt("00000000-2001", "00000000000b"),
+        idAt("00000000-3000", "00000000000a"),
+      ];
+      const accepted = ids.map((id, second) =>
+        event("email.accepted", second, { id, delivery: `${id}.0.0` }),
+      );
+      const store = await filled(...accepted);
+
+      expect(await store.idEndingIn("8000-00000000000a", 0x1000, 0x3000)).toBe(ids[1]);
+      expect(await store.idEndingIn("8000-00000000000a", 0x1000, 0x3001)).toBe(ids[3]);
+      expect(await store.idEndingIn("8000-00000000000b", 0x1000, 0x2001)).toBeNull();
+      expect(await store.idEndingIn("8000-00000000000c", 0, 0x4000)).toBeNull();
+    });
+
     it("returns everything recorded of an email", async () => {
       const accepted = event("email.accepted", 0, { subject: "s", bytes: 3 });
       const sent = event("email.sent", 1, { attempt: 1, relay: "relay:25", reply: "250 ok" });

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Delivery, Publication, Publisher } from "@wellsent/amqp";
-import type { Answer, Outcome } from "@wellsent/contract";
+import { isEmailId, newId, type Answer, type Outcome } from "@wellsent/contract";
 import { createFakeLog } from "@wellsent/testing";
 import { Registry } from "prom-client";
 import { createHandler } from "../src/delivery/handle-delivery.ts";
@@ -106,6 +106,36 @@ describe("createHandler", () => {
 
     expect(published.map(({ exchange }) => exchange)).toEqual(["adopted", "adopted"]);
     expect(new Set(published.map(({ messageId }) => messageId)).size).toBe(2);
+  });
+
+  it("adopts a redelivered message under the id that the record knows, and marks it", async () => {
+    const adoptedAs = newId();
+    const { handle, published, asked } = setUp({ last: null, adoptedAs });
+    const again = delivery("constant", undefined, true);
+    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
+
+    expect(await handle(again)).toBe("ack");
+
+    expect(asked).toHaveLength(1);
+    expect(published).toMatchObject([
+      { exchange: "adopted", messageId: adoptedAs, headers: { "x-maybe-duplicate": true } },
+    ]);
+  });
+
+  it.each([
+    ["nobody adopted it before", { last: null }],
+    ["the record does not answer", undefined],
+  ])("adopts a redelivered message under a new id when %s", async (_, known) => {
+    const { handle, published } = setUp(known);
+    const again = delivery("constant", undefined, true);
+    Object.assign(again.properties, { headers: { "x-delivery-count": 1 } });
+
+    expect(await handle(again)).toBe("ack");
+
+    expect(published).toMatchObject([
+      { exchange: "adopted", headers: { "x-maybe-duplicate": true } },
+    ]);
+    expect(isEmailId(published[0]?.messageId)).toBe(true);
   });
 
   it("parks a message under a type that can be published", async () => {

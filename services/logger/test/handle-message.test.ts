@@ -50,6 +50,7 @@ function setUp(write = (): Promise<void> => Promise.resolve()) {
     },
     ledger: {
       deferralsOf: () => Promise.resolve(2),
+      idEndingIn: (end) => Promise.resolve(`0199c0de-0000-7def-${end}`),
       statusOf: () =>
         Promise.resolve({
           whole: true,
@@ -236,6 +237,16 @@ describe("a query", () => {
     await handle(delivery(outcome, { messageId: "e", type: "outcome.v1" }));
     await ask(handle, { holder: "two" });
     expect(leased()).toEqual([true, false, false]);
+  });
+
+  it("is told as which email a foreign message was adopted", async () => {
+    const { handle, answers } = setUp();
+
+    await ask(handle, { digest: "8000-000000000002" });
+
+    expect(JSON.parse(String(answers[0]?.body))).toMatchObject({
+      adoptedAs: "0199c0de-0000-7def-8000-000000000002",
+    });
   });
 
   it("acks a lease that cannot be read", async () => {

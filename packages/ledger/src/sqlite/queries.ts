@@ -24,4 +24,7 @@ export const OLDEST_WAITING =
 export const DEFERRALS = `SELECT count(*) AS count FROM events WHERE delivery = ? AND line ->> 'kind' = 'email.deferred'`;
 export const ENDED = `SELECT 1 AS one FROM deliveries WHERE id BETWEEN ? AND ? AND kind <> 'email.accepted' AND time < ?
   LIMIT 1`;
+/** `?1` is the oldest id, `?2` the first id after the period, `?3` the end of the id. */
+export const ENDING_IN = `SELECT id FROM emails WHERE id >= ?1 AND id < ?2 AND substr(id, -length(?3)) = ?3
+  ORDER BY id DESC LIMIT 1`;
 export const POSITIONS = "SELECT name AS file, size, last FROM files";

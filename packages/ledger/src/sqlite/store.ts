@@ -30,6 +30,7 @@ export class SqliteStore implements LedgerStore {
   readonly listParked = (...given: Given<"listParked">) => this.#call("listParked", ...given);
   readonly parkedIds = (...given: Given<"parkedIds">) => this.#call("parkedIds", ...given);
   readonly deferralsOf = (...given: Given<"deferralsOf">) => this.#call("deferralsOf", ...given);
+  readonly idEndingIn = (...given: Given<"idEndingIn">) => this.#call("idEndingIn", ...given);
   readonly hasEndedOf = (...given: Given<"hasEndedOf">) => this.#call("hasEndedOf", ...given);
 
   async close(): Promise<void> {

@@ -97,6 +97,11 @@ export class Tables {
     return Number(this.#file.rows(ask.DEFERRALS, delivery)[0]?.["count"]);
   }
 
+  idEndingIn(end: string, from: number, to: number): string | null {
+    const [row] = this.#file.rows(ask.ENDING_IN, oldestId(from), oldestId(to), end);
+    return (row?.["id"] ?? null) as string | null;
+  }
+
   hasEndedOf(from: number, to: number, before: number): boolean {
     const time = new Date(before).toISOString();
     return this.#file.rows(ask.ENDED, oldestId(from), oldestId(to), time).length > 0;

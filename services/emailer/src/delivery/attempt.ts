@@ -1,11 +1,12 @@
 import type { Delivery } from "@wellsent/amqp";
 import {
+  adoptedId,
   attemptOf,
   crashesOf,
+  digestOf,
   EMAILER_QUEUE,
   isOurs,
   MAYBE_DUPLICATE,
-  newId,
   parseDeliveryId,
   type DeliveryId,
 } from "@wellsent/contract";
@@ -55,7 +56,7 @@ export function toAttempt(delivery: Delivery, isUntouched = false): Attempt {
   const rung = attemptOf(counted);
   return {
     delivery,
-    id: idOf(properties),
+    id: idOf(delivery),
     rung,
     number: rung,
     crashes,
@@ -74,7 +75,10 @@ function doubtOf(rung: number, isSeen: boolean, isMarked: boolean): Doubt {
   return rung > 1 ? "retry" : "none";
 }
 
-function idOf(properties: Delivery["properties"]): DeliveryId {
-  const messageId: unknown = isOurs(properties) ? properties.messageId : newId();
+function idOf(delivery: Delivery): DeliveryId {
+  const { properties } = delivery;
+  const messageId: unknown = isOurs(properties)
+    ? properties.messageId
+    : adoptedId(digestOf(delivery), Date.now());
   return parseDeliveryId(messageId) ?? { email: String(messageId), recipient: 0, generation: 0 };
 }

@@ -40,6 +40,8 @@ export interface AskOptions {
   acquire: boolean;
   /** Whether an answer is worth waiting for, though the logger is known to be away. */
   isPatient: boolean;
+  /** Of a foreign message that may have been adopted before. */
+  digest?: string;
   /** Aborts when the message's channel is lost. */
   signal: AbortSignal;
 }
@@ -95,14 +97,14 @@ export class Guard extends Session<GuardOptions> {
    */
   async ask(
     delivery: string,
-    { acquire, isPatient, signal }: AskOptions,
+    { acquire, isPatient, digest, signal }: AskOptions,
   ): Promise<Answer | undefined> {
     if (!isPatient && this.#unanswered) return undefined;
     const given = AbortSignal.any([signal, this.options.ending]);
     given.throwIfAborted();
     const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
     const end = () => resolve(undefined);
-    const query = { delivery, holder: this.#holder, acquire };
+    const query = { delivery, holder: this.#holder, acquire, ...(digest && { digest }) };
     const id = newId();
     const question = { query, isPatient, askedAt: performance.now(), resolve };
     this.#questions.set(id, question);

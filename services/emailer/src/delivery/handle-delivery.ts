@@ -14,7 +14,7 @@ import type { Pause } from "../control/pause.ts";
 import { toMail, type Mail, type Sender } from "../mail/mime.ts";
 import type { EmailerMetrics } from "../metrics.ts";
 import type { SendOptions, SendResult } from "../relay/relays.ts";
-import { toAdopted } from "./adopt.ts";
+import { adopt } from "./adopt.ts";
 import { toAttempt, type Attempt } from "./attempt.ts";
 import type { Guard } from "./guard.ts";
 import { conclude, createRecorder, type Limits, type Recorder } from "./outcome.ts";
@@ -137,11 +137,6 @@ function hold(reason: string, { metrics, log }: Context): Settlement {
 function parkUnread(attempt: Attempt, reason: Reason, reply: string, { record, log }: Context) {
   log.warn("parked", { delivery: formatDeliveryId(attempt.id), reason });
   return record(attempt, { kind: "email.parked", reason, reply });
-}
-
-async function adopt(email: Email, attempt: Attempt, { publisher }: Context): Promise<Settlement> {
-  await publisher.publishUntilConfirmed(toAdopted(email, attempt), attempt.delivery.signal);
-  return "ack";
 }
 
 /** Publishes the deliveries one at a time, because fifty copies of a large body would take too much memory. */

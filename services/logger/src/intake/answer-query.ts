@@ -1,10 +1,12 @@
 import { shortString, type Delivery, type Publisher } from "@wellsent/amqp";
 import {
+  ADOPTION_WINDOW_MS,
   ANSWER_TYPE,
   newId,
   querySchema,
   readAs,
   REPLY_QUEUE,
+  timeOfEmailId,
   type Answer,
   type Query,
 } from "@wellsent/contract";
@@ -20,7 +22,7 @@ const LATE_MAX_MS = 60_000;
 /** What answering a query needs. */
 export interface AnswerOptions {
   publisher: Pick<Publisher, "publishWithin">;
-  ledger: Pick<Ledger, "deferralsOf" | "statusOf">;
+  ledger: Pick<Ledger, "deferralsOf" | "idEndingIn" | "statusOf">;
   leases: AttemptLeases;
   log: Log;
 }
@@ -57,5 +59,14 @@ async function toAnswer(query: Query, { ledger, leases }: AnswerOptions): Promis
   const { whole, last, possibleDuplicate } = await ledger.statusOf(delivery);
   const attempts = await ledger.deferralsOf(delivery);
   const isDoubtful = possibleDuplicate || lease.possibleDuplicate;
-  return { delivery, whole, last, attempts, leased: lease.leased, possibleDuplicate: isDoubtful };
+  const adoptedAs = await adoptionOf(query, ledger);
+  const known = { whole, last, attempts, possibleDuplicate: isDoubtful };
+  return { delivery, ...known, leased: lease.leased, ...(adoptedAs !== null && { adoptedAs }) };
+}
+
+/** Finds the id under which a foreign message was adopted a moment before. Emailers' clocks may differ. */
+async function adoptionOf({ digest, delivery }: Query, ledger: AnswerOptions["ledger"]) {
+  if (digest === undefined) return null;
+  const now = timeOfEmailId(delivery);
+  return ledger.idEndingIn(digest, now - ADOPTION_WINDOW_MS, now + ADOPTION_WINDOW_MS);
 }
