@@ -4,17 +4,16 @@ import type { Registry } from "prom-client";
 import type { Component } from "./lifecycle.ts";
 import { describe, type Log } from "./log.ts";
 
-/** A fault of one part of a service, as `/readyz` names it. */
+/** Why one part of a service does not work. `/readyz` lists the reasons. */
 export interface Fault {
   reason: string;
-  /** Whether the service is unready because of it. */
+  /** Whether this fault makes the service unready. */
   blocks: boolean;
 }
 
-/** Returns the fault that one part of the service has at this moment, if it has one. */
+/** Returns the current fault of one part of the service, or `undefined` if that part works. */
 export type Check = () => Fault | undefined;
 
-/** Options of {@link createAdminServer}. */
 export interface AdminServerOptions {
   host: string;
   port: number;
@@ -24,8 +23,8 @@ export interface AdminServerOptions {
 }
 
 /**
- * The metrics port. `/healthz`: the event loop answers, nothing else. `/readyz`: 200 or 503, with the reasons.
- * `/metrics`: Prometheus' text format.
+ * Creates the server of the metrics port. `/healthz` answers 200 as long as the event loop runs. `/readyz` answers 200 or
+ * 503, with the reasons. `/metrics` has the text format of Prometheus.
  */
 export function createAdminServer(options: AdminServerOptions): Required<Component> {
   const { host, port, log } = options;
@@ -47,7 +46,7 @@ export function createAdminServer(options: AdminServerOptions): Required<Compone
   };
 }
 
-/** Binds a server and resolves to its port. @throws {Error} EADDRINUSE and the like */
+/** Binds a server. Resolves to its port. @throws {Error} a system error, for example EADDRINUSE */
 export async function listen(server: Server, host: string, port: number): Promise<number> {
   server.listen(port, host);
   await once(server, "listening");
@@ -59,12 +58,17 @@ async function answer(url: string, response: ServerResponse, options: AdminServe
   const { registry, checks } = options;
   const path = url.split("?")[0];
   if (path === "/healthz") json(response, 200, { status: "ok" });
-  else if (path === "/readyz") readiness(response, checks);
-  else if (path !== "/metrics") json(response, 404, { status: "not found" });
-  else response.setHeader("Content-Type", registry.contentType).end(await registry.metrics());
+  else if (path === "/readyz") answerReadiness(response, checks);
+  else if (path === "/metrics") await answerMetrics(response, registry);
+  else json(response, 404, { status: "not found" });
 }
 
-function readiness(response: ServerResponse, checks: readonly Check[]): void {
+async function answerMetrics(response: ServerResponse, registry: Registry): Promise<void> {
+  const text = await registry.metrics();
+  response.setHeader("Content-Type", registry.contentType).end(text);
+}
+
+function answerReadiness(response: ServerResponse, checks: readonly Check[]): void {
   const faults = checks.flatMap((check) => check() ?? []);
   const ready = !faults.some((fault) => fault.blocks);
   json(response, ready ? 200 : 503, {

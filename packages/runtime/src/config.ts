@@ -3,14 +3,14 @@ import * as z from "zod";
 import { ConfigError } from "./errors.ts";
 import { TIMER_MAX_MS } from "./settles-within.ts";
 
-/** The environment as a process hands it over. */
+/** The environment variables of a process. */
 export type Env = Record<string, string | undefined>;
 
-/** Marks a variable as secret: it may also come from the file that `<NAME>_FILE` names. */
+/** Marks a variable as secret. Its value may also be in a file, whose path is in `<NAME>_FILE`. */
 export const SECRET = { secret: true } as const;
 
 const BROKER_URL = { protocol: /^amqps?$/, hostname: /./ };
-/** Names that begin with `amq.` are the broker's. */
+/** The broker reserves the names that begin with `amq.`. */
 const EXCHANGE_NAME = /^(?!amq\.)[\w.-]{1,200}$/;
 
 /** The variables that every service reads. */
@@ -18,49 +18,52 @@ export const commonVariables = {
   AMQP_URL: z
     .url({ ...BROKER_URL, error: "must be a URL that begins with amqp:// or amqps://" })
     .refine(hasReadableCredentials, "must have user and password percent-encoded")
-    .meta({ ...SECRET, description: "Where RabbitMQ is, with user, password and virtual host" }),
+    .meta({ ...SECRET, description: "URL of RabbitMQ, with user, password and virtual host" }),
   ARTICLE_EXCHANGE: z
     .string()
     .regex(EXCHANGE_NAME, "must be 1 to 200 letters, digits, dots, dashes or underscores")
     .optional()
-    .describe("A transient fanout, such as `logs`, bound to and from `emails`"),
+    .describe("Transient fanout exchange, for example `logs`, that is bound to and from `emails`"),
   LOG_FORMAT: z
     .enum(["json", "pretty"])
     .optional()
-    .describe("JSON lines, or text for a person; text in a terminal by default"),
+    .describe("JSON lines or readable text; by default text in a terminal, otherwise JSON"),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")
-    .describe("Least level logged"),
-  METRICS_HOST: z.string().default("::").describe("Address of the metrics port; `::` is every one"),
+    .describe("Lowest level that is logged"),
+  METRICS_HOST: z
+    .string()
+    .default("::")
+    .describe("Address that the metrics port listens on; `::` means all"),
   METRICS_PORT: port(9464, "Serves `/healthz`, `/readyz` and `/metrics`"),
-  SHUTDOWN_DEADLINE_MS: milliseconds(20_000, "How long stopping may take before it is forced"),
+  SHUTDOWN_DEADLINE_MS: milliseconds(20_000, "How long a shutdown may take before it is forced"),
 };
 
 type CommonValues = z.output<z.ZodObject<typeof commonVariables>>;
 
-/** Whether the user and password in a URL are percent-encoded as they must be: a bare `%` is not. */
+/** Whether the user and password in a URL are percent-encoded. A `%` without two hexadecimal digits is invalid. */
 export function hasReadableCredentials(text: string): boolean {
   const { username = "", password = "" } = URL.parse(text.trim()) ?? {};
   return !/%(?![\da-f]{2})/i.test(username + password);
 }
 
-/** A whole number that has a default. */
+/** Declares a variable that is a whole number and has a default. */
 export function count(least: number, most: number, byDefault: number, description: string) {
   return integer(least, most).default(byDefault).describe(description);
 }
 
-/** A TCP port; 0 lets the system choose one, which the log then names. */
+/** Declares a TCP port. 0 lets the system choose one, and the log names it. */
 export function port(byDefault: number, description: string) {
   return count(0, 65_535, byDefault, description);
 }
 
-/** A duration in milliseconds, at least 1. */
+/** Declares a duration of at least 1 millisecond. */
 export function milliseconds(byDefault: number, description: string) {
   return count(1, TIMER_MAX_MS, byDefault, description);
 }
 
-/** A whole number written in decimal digits. `z.coerce.number()` would read "" as 0 and "0x10" as 16. */
+/** Declares a whole number in decimal digits. `z.coerce.number()` would read "" as 0 and "0x10" as 16. */
 export function integer(least: number, most: number) {
   const range = `must be a whole number from ${least} to ${most}`;
   return z
@@ -72,9 +75,9 @@ export function integer(least: number, most: number) {
 }
 
 /**
- * Reads and validates a service's whole environment at once.
- * Empty strings count as absent, because Helm renders absent values so. Values are never printed.
- * @throws {ConfigError} CONFIG_INVALID, naming every faulty variable with its reason
+ * Reads and validates all environment variables of a service. An empty string counts as absent, because Helm renders an
+ * absent value as one. No value is printed.
+ * @throws {ConfigError} CONFIG_INVALID; the message has the name of each invalid variable and the reason
  */
 export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z.output<Schema> {
   const unreadable = new Set<string>();
@@ -85,11 +88,13 @@ export function readEnv<Schema extends z.ZodObject>(schema: Schema, env: Env): z
   const { success, data, error } = schema.safeParse(Object.fromEntries(values));
   if (success && unreadable.size === 0) return data;
   const faults = (error?.issues ?? []).filter(({ path }) => !unreadable.has(String(path[0])));
-  const lost = [...unreadable].map((name) => `${name}_FILE: names a file that cannot be read`);
-  throw invalidConfig([...lost, ...faults.map(explain)]);
+  const unreadableFiles = [...unreadable].map(
+    (name) => `${name}_FILE: names a file that cannot be read`,
+  );
+  throw invalidConfig([...unreadableFiles, ...faults.map(describeIssue)]);
 }
 
-/** What every service's configuration has, from {@link commonVariables}. */
+/** Returns the part of the configuration that all services share. */
 export function commonConfig(values: CommonValues, env: Env) {
   return {
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
@@ -99,18 +104,18 @@ export function commonConfig(values: CommonValues, env: Env) {
   } as const;
 }
 
-/** Such as {@link commonConfig} gives. */
+/** The part of the configuration that all services share. */
 export type CommonConfig = ReturnType<typeof commonConfig>;
 
-/** The one error for what is wrong with the environment. */
+/** Returns the error for an invalid environment: CONFIG_INVALID, with a line for each fault. */
 export function invalidConfig(faults: readonly string[]): ConfigError {
   const lines = [...new Set(faults)].map((fault) => `\n  ${fault}`);
   return new ConfigError("CONFIG_INVALID", `Configuration:${lines.join("")}`);
 }
 
 /**
- * A function that gives a secret as it is now: the variable, or what its file holds at this moment,
- * so that a rotated password needs no restart.
+ * Returns a function that reads a secret from its variable or its file. Callers call it for each use, so a rotated
+ * password needs no restart.
  */
 export function secretReader(env: Env, name: string): () => string {
   return () => readSecret(env, name, new Set()) ?? "";
@@ -129,7 +134,7 @@ function readSecret(env: Env, name: string, unreadable: Set<string>): string | u
   return text?.trim();
 }
 
-/** What a file holds; undefined where it cannot be read. */
+/** Returns the text of a file, or `undefined` if the file cannot be read. */
 export function textOf(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
@@ -138,7 +143,7 @@ export function textOf(file: string): string | undefined {
   }
 }
 
-/** n.b. every variable is text, so the only wrong type is its absence. */
-function explain({ path, code, message }: z.core.$ZodIssue): string {
+/** Every variable is text, so the only wrong type is `undefined`: the variable is absent. */
+function describeIssue({ path, code, message }: z.core.$ZodIssue): string {
   return `${path.join(".")}: ${code === "invalid_type" ? "is required" : message}`;
 }

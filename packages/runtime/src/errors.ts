@@ -1,9 +1,9 @@
 /**
- * An error that says by its class what the catcher must do and by its `code` why.
- * Messages name neither recipients, subjects, bodies nor secrets, so they may be logged.
+ * The base of all errors of Wellsent. The class determines how a caller reacts; the `code` is the reason.
+ * The message contains no recipient, subject, body or secret, so it may be logged.
  */
 export class AppError extends Error {
-  /** Stable, SUBSYSTEM_REASON; callers switch on it, never on the message. */
+  /** Stable, in the form SUBSYSTEM_REASON. Callers compare the code, never the message. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -16,18 +16,18 @@ export class AppError extends Error {
 /** The operator must change the environment; the process exits with 78 (EX_CONFIG of sysexits.h). */
 export class ConfigError extends AppError {}
 
-/** The same input may work later. */
+/** The same call with the same input may succeed later. */
 export class TransientError extends AppError {}
 
-/** The message was certainly not published: sending it again cannot double it. */
+/** The broker did not store the message, so publishing it again creates no duplicate. */
 export class PublishRefused extends TransientError {}
 
-/** Nobody knows whether the broker stored the message (two in three such messages were stored when tried). */
+/** It is unknown whether the broker stored the message. In a measurement, the broker had stored two of three. */
 export class PublishUnknown extends TransientError {}
 
-/** The `code` of any thrown value: its own, a system error's, or `UNEXPECTED`. */
+/** Returns the `code` of any thrown value, or `UNEXPECTED` if it has none. */
 export function codeOf(error: unknown): string {
-  // n.b. not `instanceof`: an error of Node's own may come from another realm.
+  // `instanceof` does not recognize an error that Node creates in another realm.
   const code = Error.isError(error) && "code" in error ? error.code : undefined;
   return typeof code === "string" || typeof code === "number" ? String(code) : "UNEXPECTED";
 }

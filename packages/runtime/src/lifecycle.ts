@@ -1,19 +1,19 @@
 import { settlesWithin } from "./settles-within.ts";
 import { describe, type Log } from "./log.ts";
 
-/** A component gets a moment after the deadline to close what it holds by force. */
+/** How long a component may take to close its resources by force after the deadline. Milliseconds. */
 const FORCE_MS = 500;
 
-/** Something with a lifetime. A `start` that throws has cleaned up after itself. */
+/** A part of a service that is started and stopped. A `start` that throws releases its resources first. */
 export interface Component {
   readonly name: string;
-  /** Absent where there is nothing to begin. */
+  /** Absent if there is nothing to start. */
   start?(): Promise<void> | void;
-  /** Ends it; may be called when it never started. `signal` aborts when the deadline has passed. */
+  /** Stops the component, even if it was never started. `signal` aborts when the deadline has passed. */
   stop(signal: AbortSignal): Promise<void> | void;
 }
 
-/** Starts components in order and stops them in reverse, all under one deadline. */
+/** Starts components in order and stops them in reverse order. One deadline applies to the whole stop. Milliseconds. */
 export function createLifecycle(log: Log, deadlineMs: number) {
   const started: Component[] = [];
   let stopped: Promise<boolean> | undefined;
@@ -25,7 +25,7 @@ export function createLifecycle(log: Log, deadlineMs: number) {
     for (const component of started.toReversed()) {
       const leftMs = Math.max(0, endsAt - performance.now());
       const stopping = async () => component.stop(late);
-      // n.b. its timer keeps an event loop that is empty from ending the process before the deadline, and with 0.
+      // The timer of settlesWithin() keeps the process alive. An empty event loop would end it early, with status 0.
       const ended = await settlesWithin(leftMs + FORCE_MS, stopping()).catch((error: unknown) => {
         log.error("stop failed", { component: component.name, ...describe(error) });
         return false;
@@ -36,7 +36,7 @@ export function createLifecycle(log: Log, deadlineMs: number) {
     return clean;
   };
   return {
-    /** Starts each component after the one before it has started; stops early when told to stop. */
+    /** Starts each component after the one before it has started. Starts no more components once `stop` is called. */
     async start(components: readonly Component[]): Promise<void> {
       for (const component of components) {
         if (stopped) return;
@@ -45,7 +45,10 @@ export function createLifecycle(log: Log, deadlineMs: number) {
       }
       if (!stopped) log.info("started");
     },
-    /** Stops what was started, newest first. Resolves to whether every component stopped in time. Idempotent. */
-    stop: (reason: string): Promise<boolean> => (stopped ??= stopAll(reason)),
+    /** Stops the started components, newest first. Resolves to whether all stopped in time. Further calls have no effect. */
+    stop: (reason: string): Promise<boolean> => {
+      stopped ??= stopAll(reason);
+      return stopped;
+    },
   };
 }

@@ -3,17 +3,17 @@ import winston from "winston";
 import type { CommonConfig } from "./config.ts";
 import { codeOf } from "./errors.ts";
 
-/** What may stand beside a log line: codes, counts, ids and names of ours; never what a user wrote. */
+/** The fields of a log line: codes, counts, ids and our own names. Never text that a user wrote. */
 export type Fields = Record<string, string | number | boolean | undefined>;
 
-type Say = (message: string, fields?: Fields) => void;
+type LogFunction = (message: string, fields?: Fields) => void;
 
-/** The process's own log. It carries no recipient, subject, body or secret. */
-export type Log = Record<"debug" | "info" | "warn" | "error", Say>;
+/** The log of a process. It contains no recipient, subject, body or secret. */
+export type Log = Record<"debug" | "info" | "warn" | "error", LogFunction>;
 
 type LogConfig = Partial<CommonConfig["log"]>;
 
-/** Creates the log on stdout: one JSON object a line, or coloured text for a person, as in a terminal by default. */
+/** Creates a log on stdout: one JSON object a line, or coloured text. The default is text in a terminal, otherwise JSON. */
 export function createLogger(service: string, { level = "info", format }: LogConfig): Log {
   const isPretty = format ? format === "pretty" : isatty(1);
   const { combine, timestamp, json, colorize, printf } = winston.format;
@@ -22,7 +22,7 @@ export function createLogger(service: string, { level = "info", format }: LogCon
     level,
     defaultMeta: { service },
     format: isPretty ? pretty : combine(timestamp(), json()),
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types say so of its own class
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston declares its class as `any`
     transports: [new winston.transports.Console()],
   });
 }
@@ -34,13 +34,13 @@ function readable(line: winston.Logform.TransformableInfo): string {
 }
 
 /**
- * The fields that describe an error. A foreign error's message may quote a recipient or a URL, so of those
- * only name and code are logged, and where there is no code the stack's places without the message.
+ * Returns the log fields of an error: its code. An error without a code has its name and its stack too, without the
+ * message, because the message of a library's error may quote a recipient or a URL.
  */
 export function describe(error: unknown): Fields {
   const code = codeOf(error);
   if (!Error.isError(error) || code !== "UNEXPECTED") return { code };
   const stack = (error.stack ?? "").replace(error.message, "");
-  const places = stack.split("\n").filter((line) => line.startsWith("    at "));
-  return { error: error.name, code, stack: places.slice(0, 8).join("\n") };
+  const frames = stack.split("\n").filter((line) => line.startsWith("    at "));
+  return { error: error.name, code, stack: frames.slice(0, 8).join("\n") };
 }

@@ -1,20 +1,22 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import manifest from "../package.json" with { type: "json" };
 
-/** Gauges of prom-client that are named like counters, which `promtool check metrics` refuses; each is there by type too. */
-const MISNAMED = ["handles", "requests", "resources"].map((what) => `nodejs_active_${what}_total`);
+/** Gauges of prom-client with the names of counters, which `promtool check metrics` rejects. Gauges by type have the same data. */
+const MISNAMED = ["handles", "requests", "resources"].map((kind) => `nodejs_active_${kind}_total`);
 
-/** Creates the registry of one service, with the process's own metrics and `wellsent_build_info`. */
+/** Creates the metrics registry of a service, with the metrics of its process and `wellsent_build_info`. */
 export function createRegistry(service: string): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
-  const { gauge } = meter(registry, { wellsent_build_info: "Always 1; the labels say what runs" });
+  const { gauge } = meter(registry, {
+    wellsent_build_info: "Always 1; labels: the service and its version",
+  });
   gauge("wellsent_build_info", "service", "version").set({ service, version: manifest.version }, 1);
   return registry;
 }
 
-/** Makes metrics in a registry, by names that stand in a table with what each one tells. */
+/** Returns functions that create metrics in a registry. `help`: the help text of each metric, by its name. */
 export function meter<Name extends string>(registry: Registry, help: Record<Name, string>) {
   const about = (name: Name) => ({ name, help: help[name], registers: [registry] });
   return {
@@ -24,7 +26,7 @@ export function meter<Name extends string>(registry: Registry, help: Record<Name
       new Gauge({ ...about(name), labelNames }),
     histogram: <Label extends string = never>(name: Name, buckets: number[], ...labels: Label[]) =>
       new Histogram({ ...about(name), buckets, labelNames: labels }),
-    /** A gauge that is set whenever the metrics are read. */
+    /** Creates a gauge whose value is set each time that Prometheus reads the metrics. */
     sampled: <Label extends string = never>(
       name: Name,
       sample: (gauge: Gauge<Label>) => Promise<void> | void,

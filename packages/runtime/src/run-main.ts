@@ -5,19 +5,19 @@ import { createLogger, describe, type Log } from "./log.ts";
 import { createRegistry } from "./metrics.ts";
 import { createAdminServer, type Check } from "./admin-server.ts";
 
-/** EX_CONFIG of sysexits.h: configuration is wrong and a restart will not mend it. */
+/** EX_CONFIG of sysexits.h: the configuration is invalid, and a restart does not fix it. */
 const EXIT_CONFIG = 78;
-/** A handle that leaks may hold the process this long after everything has stopped. */
+/** How long a leaked handle may keep the process alive after all components have stopped. Milliseconds. */
 const LINGER_MS = 1_000;
 
-/** What the composition root is handed. */
+/** The process, as its composition root sees it. */
 export interface Host {
   env: Env;
-  /** Ends the process in order because of a fault that no waiting mends. */
+  /** Stops all components and ends the process, because of an error that no retry fixes. */
   fail: (error: Error) => void;
 }
 
-/** What a composition root builds. Components are started left to right and stopped right to left. */
+/** The result of a composition root. Components are started from left to right and stopped from right to left. */
 export interface Program {
   log: Log;
   shutdownDeadlineMs: number;
@@ -26,11 +26,11 @@ export interface Program {
 
 /**
  * Runs a service: builds it, starts it, and stops it on SIGTERM or SIGINT.
- * Exit status: 0 stopped in time, 1 not in time or an unexpected error, 78 configuration.
+ * Exit status: 0 if it stopped in time, 1 if it did not or after an unexpected error, 78 if the configuration is invalid.
  * A second signal ends the process at once.
  */
 export function runMain(build: (host: Host) => Program): void {
-  // A reader of our output that goes away must neither end the service nor be reported into the closed pipe, over and over.
+  // If the reader of our output closes the pipe, the write error must not end the service. It cannot be logged either.
   for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
   let fail = refuse;
   try {
@@ -45,7 +45,7 @@ function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown)
   const end = async (reason: string): Promise<void> => {
     const clean = await lifecycle.stop(reason);
     process.exitCode ??= clean ? 0 : 1;
-    // process.exit() would cut off log lines still in the pipe, so only a leaked handle meets it.
+    // process.exit() loses log lines that are still in the pipe, so it is only called if a leaked handle keeps the process alive.
     setTimeout(() => process.exit(), LINGER_MS).unref();
   };
   const fail = (error: unknown): void => {
@@ -62,7 +62,7 @@ function run({ log, shutdownDeadlineMs, components }: Program): (error: unknown)
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", fail).on("unhandledRejection", fail);
-  // Node's own listener would print text between the JSON lines of the log. A warning's message may quote a secret.
+  // The default listener of Node would print text between the JSON lines of the log. The message of a warning may quote a secret.
   process.removeAllListeners("warning");
   process.on("warning", (warning) => log.warn("Node warning", describe(warning)));
   lifecycle.start(components).catch(fail);
@@ -75,10 +75,10 @@ function refuse(error: unknown): void {
   process.exitCode = EXIT_CONFIG;
 }
 
-/** The parts that every service has. */
+/** The parts that all services share. */
 export type Service = ReturnType<typeof createService>;
 
-/** Creates a service's log, its registry and its metrics port. */
+/** Creates the log and the metrics registry of a service. */
 export function createService(name: string, config: CommonConfig, host: Host) {
   const log = createLogger(name, config.log);
   const registry = createRegistry(name);
@@ -87,7 +87,7 @@ export function createService(name: string, config: CommonConfig, host: Host) {
     log,
     registry,
     fail: host.fail,
-    /** The whole service. The metrics port comes first and goes last. */
+    /** Adds the metrics port, which is started first and stopped last. */
     program: (checks: readonly Check[], components: readonly Component[]): Program => {
       const adminServer = createAdminServer({ ...config.metrics, registry, checks, log });
       const { shutdownDeadlineMs } = config;

@@ -38,13 +38,13 @@ describe("createAdminServer", () => {
     });
   });
 
-  it("is healthy whatever the checks say", async () => {
-    const { get } = await serve([() => ({ reason: "broker away", blocks: true })]);
+  it("answers 200 on /healthz while checks report faults", async () => {
+    const { get } = await serve([() => ({ reason: "broker down", blocks: true })]);
 
     expect(await get("/healthz")).toMatchObject({ status: 200 });
   });
 
-  it("is ready when no check has anything to say", async () => {
+  it("is ready when no check reports a fault", async () => {
     const { get } = await serve([() => undefined]);
 
     expect(await get("/readyz")).toMatchObject({
@@ -54,29 +54,29 @@ describe("createAdminServer", () => {
     });
   });
 
-  it("is ready, with the reason, when nothing that blocks is wrong", async () => {
-    const { get } = await serve([() => ({ reason: "broker away", blocks: false })]);
+  it("is ready, with the reason, when no reported fault blocks", async () => {
+    const { get } = await serve([() => ({ reason: "broker down", blocks: false })]);
 
     expect(await get("/readyz")).toMatchObject({
       status: 200,
-      text: '{"status":"ready","reasons":["broker away"]}\n',
+      text: '{"status":"ready","reasons":["broker down"]}\n',
     });
   });
 
-  it("is not ready, with every reason, when something that blocks is wrong", async () => {
+  it("is not ready, with every reason, when a reported fault blocks", async () => {
     const { get } = await serve([
       () => ({ reason: "not consuming", blocks: true }),
       () => undefined,
-      () => ({ reason: "broker away", blocks: false }),
+      () => ({ reason: "broker down", blocks: false }),
     ]);
 
     expect(await get("/readyz")).toMatchObject({
       status: 503,
-      text: '{"status":"not ready","reasons":["not consuming","broker away"]}\n',
+      text: '{"status":"not ready","reasons":["not consuming","broker down"]}\n',
     });
   });
 
-  it("asks the checks anew for every answer", async () => {
+  it("calls the checks for every request", async () => {
     let blocks = true;
     const { get } = await serve([() => (blocks ? { reason: "starting", blocks } : undefined)]);
     expect(await get("/readyz")).toMatchObject({ status: 503 });
@@ -97,14 +97,14 @@ describe("createAdminServer", () => {
     expect(text).toMatch(/^process_cpu_seconds_total /m);
   });
 
-  it("answers 404 anywhere else", async () => {
+  it("answers 404 on other paths", async () => {
     const { get } = await serve();
 
     expect(await get("/")).toMatchObject({ status: 404 });
     expect(await get("/healthz/../etc")).toMatchObject({ status: 404 });
   });
 
-  it("answers 500 and goes on when a metric cannot be collected", async () => {
+  it("answers 500 when a metric cannot be collected, and answers the next request", async () => {
     const registry = new Registry();
     new Gauge({
       name: "broken",
@@ -119,7 +119,7 @@ describe("createAdminServer", () => {
     expect(JSON.stringify(log.lines)).not.toContain("secret");
   });
 
-  it("answers 500 and goes on when a check throws", async () => {
+  it("answers 500 when a check throws, and answers the next request", async () => {
     const { get } = await serve([
       () => {
         throw new Error("secret");
@@ -130,7 +130,7 @@ describe("createAdminServer", () => {
     expect(await get("/healthz")).toMatchObject({ status: 200 });
   });
 
-  it("does not start on a port that is taken", async () => {
+  it("does not start on a port that is in use", async () => {
     const { port, log } = await serve();
     const second = createAdminServer({
       host: "::",
@@ -152,7 +152,7 @@ describe("createAdminServer", () => {
     await expect(get("/healthz")).rejects.toThrow("fetch failed");
   });
 
-  it("stops when it never started", () => {
+  it("can be stopped before it was started", () => {
     const log = createFakeLog();
     const options = { host: "::", port: 0, registry: new Registry(), checks: [], log };
 

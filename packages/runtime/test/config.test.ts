@@ -32,7 +32,7 @@ function file(name: string, content: string): string {
   return path;
 }
 
-/** The faults that are named, one a line; empty when there are none. */
+/** Returns the reported faults, one a line, or empty text if there is none. */
 function faultsOf(shape: z.ZodRawShape, env: Env): string[] {
   try {
     readEnv(z.object(shape), env);
@@ -59,7 +59,7 @@ describe("readEnv", () => {
     SEVERAL: z.union([z.literal("x"), z.literal("y")]),
   };
 
-  it("gives every variable, typed, with defaults", () => {
+  it("returns every variable, typed, with defaults", () => {
     expect(readEnv(z.object(commonVariables), { AMQP_URL, METRICS_PORT: "0" })).toMatchObject({
       AMQP_URL,
       LOG_LEVEL: "info",
@@ -113,7 +113,7 @@ describe("readEnv", () => {
     },
   );
 
-  it("says of each absent variable that it is required", () => {
+  it("reports each absent variable as required", () => {
     expect(faultsOf({ ...shape, LEVEL: z.string(), SEVERAL: z.string() }, {})).toStrictEqual([
       "AMQP_URL: is required",
       "LEVEL: is required",
@@ -137,7 +137,7 @@ describe("readEnv", () => {
 describe("readEnv with secrets in files", () => {
   const shape = { TOKEN: z.string().min(3).meta(SECRET), NAME: z.string().optional() };
 
-  it("reads a secret from the file that is named, without the line break at its end", () => {
+  it("reads a secret from its file, without the line break at the end", () => {
     const env = { TOKEN_FILE: file("token", "from file\n") };
 
     expect(readEnv(z.object(shape), env)).toMatchObject({ TOKEN: "from file" });
@@ -155,29 +155,29 @@ describe("readEnv with secrets in files", () => {
     expect(readEnv(z.object(shape), env)).toMatchObject({ TOKEN: "from variable" });
   });
 
-  it("says once that a file cannot be read, and not where it is", () => {
+  it("reports an unreadable file once, without its path", () => {
     expect(faultsOf(shape, { TOKEN_FILE: "/secret/place" })).toStrictEqual([
       "TOKEN_FILE: names a file that cannot be read",
     ]);
   });
 
-  it("takes an empty file as absent", () => {
+  it("treats an empty file as an absent value", () => {
     expect(faultsOf(shape, { TOKEN_FILE: file("empty", "\n") })).toStrictEqual([
       "TOKEN: is required",
     ]);
   });
 
-  it("prints nothing of a secret that a file holds", () => {
+  it("prints no secret from a file", () => {
     expect(faultsOf(shape, { TOKEN_FILE: file("short", "x9") }).join()).not.toContain("x9");
   });
 
-  it("reads no file for what is no secret", () => {
+  it("reads no file for a variable that is not secret", () => {
     const env = { TOKEN: "token", NAME_FILE: file("name", "name") };
 
     expect(readEnv(z.object(shape), env).NAME).toBeUndefined();
   });
 
-  it("reads the file of a secret that is optional", () => {
+  it("reads the file of an optional secret", () => {
     const optional = z.object({ TOKEN: z.string().optional().meta(SECRET) });
 
     expect(readEnv(optional, { TOKEN_FILE: file("token", "from file") })).toStrictEqual({
@@ -187,7 +187,7 @@ describe("readEnv with secrets in files", () => {
 });
 
 describe("secretReader", () => {
-  it("reads the file anew each time", () => {
+  it("reads the file at each call", () => {
     const read = secretReader({ TOKEN_FILE: file("rotated", "old") }, "TOKEN");
     expect(read()).toBe("old");
 
@@ -196,17 +196,17 @@ describe("secretReader", () => {
     expect(read()).toBe("new");
   });
 
-  it("gives the variable when no file is named", () => {
+  it("returns the variable when no file is named", () => {
     expect(secretReader({ TOKEN: "token" }, "TOKEN")()).toBe("token");
   });
 
-  it("gives nothing while the file is away", () => {
+  it("returns empty text while the file is missing", () => {
     expect(secretReader({ TOKEN_FILE: join(dir, "away") }, "TOKEN")()).toBe("");
   });
 });
 
 describe("isSecret", () => {
-  it("tells secrets from the rest", () => {
+  it("recognizes secret variables", () => {
     expect(isSecret(commonVariables.AMQP_URL)).toBe(true);
     expect(isSecret(commonVariables.LOG_LEVEL)).toBe(false);
     expect(isSecret("AMQP_URL")).toBe(false);
@@ -264,13 +264,13 @@ describe("integer, port and milliseconds", () => {
     },
   );
 
-  it("bound a port", () => {
+  it("limits a port to 16 bits", () => {
     expect(port(80, "").parse(undefined)).toBe(80);
     expect(port(80, "").parse("65535")).toBe(65_535);
     expect(port(80, "").safeParse("65536").success).toBe(false);
   });
 
-  it("bound a duration to what a timer takes", () => {
+  it("limits a duration to the longest timer", () => {
     expect(milliseconds(5, "").parse(undefined)).toBe(5);
     expect(milliseconds(5, "").parse("2147483647")).toBe(2_147_483_647);
     expect(milliseconds(5, "").safeParse("2147483648").success).toBe(false);

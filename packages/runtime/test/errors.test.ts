@@ -39,7 +39,7 @@ describe("codeOf", () => {
     ["a code that is an object", Object.assign(new Error("text"), { code: {} }), "UNEXPECTED"],
     ["text", "SOME_CODE", "UNEXPECTED"],
     ["undefined", undefined, "UNEXPECTED"],
-    ["an object that is no error", { code: "SOME_CODE" }, "UNEXPECTED"],
+    ["an object that is not an error", { code: "SOME_CODE" }, "UNEXPECTED"],
   ])("gives the code of %s", (_, error, code) => {
     expect(codeOf(error)).toBe(code);
   });

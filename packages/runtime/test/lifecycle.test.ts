@@ -5,7 +5,7 @@ import { createFakeLog } from "@wellsent/testing";
 const LONG_MS = 60_000;
 const SHORT_MS = 50;
 
-/** A component that writes down what is done with it. */
+/** A component that records its calls. */
 function component(name: string, done: string[], overrides: Partial<Component> = {}): Component {
   return {
     name,
@@ -47,7 +47,7 @@ describe("createLifecycle: start", () => {
     expect(done).toStrictEqual([]);
   });
 
-  it("starts no further component once it is told to stop", async () => {
+  it("starts no further component once stop was called", async () => {
     const done: string[] = [];
     const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     const first = component("first", done, {
@@ -62,7 +62,7 @@ describe("createLifecycle: start", () => {
     expect(done).toStrictEqual(["stop first"]);
   });
 
-  it("does not say that it has started when it was stopped meanwhile", async () => {
+  it("does not log its start when it was stopped meanwhile", async () => {
     const log = createFakeLog();
     const lifecycle = createLifecycle(log, LONG_MS);
     const last = component("last", [], {
@@ -93,7 +93,7 @@ describe("createLifecycle: stop", () => {
     expect(done.slice(2)).toStrictEqual(["slow stopped", "stop first"]);
   });
 
-  it("stops once, however often it is called", async () => {
+  it("stops each component once when stop is called again", async () => {
     const done: string[] = [];
     const lifecycle = createLifecycle(createFakeLog(), LONG_MS);
     await lifecycle.start([component("only", done)]);
@@ -105,7 +105,7 @@ describe("createLifecycle: stop", () => {
     expect(done).toStrictEqual(["start only", "stop only"]);
   });
 
-  it("stops the others when one does not stop, and says that it was not clean", async () => {
+  it("stops the others when the stop of one fails, and resolves to false", async () => {
     const done: string[] = [];
     const log = createFakeLog();
     const broken = component("broken", done, { stop: () => Promise.reject(new Error("secret")) });
@@ -126,7 +126,7 @@ describe("createLifecycle: stop", () => {
     expect(JSON.stringify(log.lines)).not.toContain("secret");
   });
 
-  it("goes on after the deadline with what does not end, and says that it was not clean", async () => {
+  it("stops the others after the deadline when one hangs, and resolves to false", async () => {
     const done: string[] = [];
     const hanging = component("hanging", done, { stop: never });
     const lifecycle = createLifecycle(createFakeLog(), SHORT_MS);
@@ -136,7 +136,7 @@ describe("createLifecycle: stop", () => {
     expect(done).toContain("stop first");
   });
 
-  it("aborts the signal when the deadline has passed, and counts what ends then as late", async () => {
+  it("aborts the signal at the deadline, and resolves to false when a component stops after it", async () => {
     const obedient = component("obedient", [], {
       stop: (signal) =>
         new Promise((resolve) => {

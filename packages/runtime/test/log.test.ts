@@ -27,23 +27,23 @@ describe("createLogger", () => {
     expect(linesOf(json)[2]).toHaveProperty("text", 'quotes " and\nlines');
   });
 
-  it("writes readable lines for a person", () => {
+  it("writes readable lines in the format pretty", () => {
     expect(pretty.split("\n")[1]).toMatch(
       /\d\d:\d\d:\d\d\.\d{3} .*info.* logs an event count=3 flag=true/,
     );
   });
 
-  it("leaves out what is below its level", async () => {
+  it("omits lines below its level", async () => {
     const { stdout } = await runProgram("logs", "json", "warn").ended;
 
     expect(messagesOf(stdout).slice(0, 2)).toStrictEqual(["a warning", "foreign"]);
   });
 
-  it("prints no message of any error, in either format", () => {
+  it("prints the message of no error, in either format", () => {
     expect(json + pretty).not.toContain("secret");
   });
 
-  it("says of each error what it may", () => {
+  it("logs the allowed fields of each error", () => {
     const foreign = { code: "UNEXPECTED", stack: expect.stringContaining("logs.ts") };
 
     expect(linesOf(json).slice(3)).toMatchObject([
@@ -58,14 +58,14 @@ describe("createLogger", () => {
   });
 });
 
-describe("describing an error", () => {
-  it("gives the code alone where there is one", () => {
+describe("fields of an error", () => {
+  it("returns only the code of an error that has one", () => {
     expect(describeError(new TransientError("SOME_CODE", "text"))).toStrictEqual({
       code: "SOME_CODE",
     });
   });
 
-  it("gives the places of a stack and not the message before them", () => {
+  it("returns the frames of the stack without the message before them", () => {
     const error = new Error("a\n    at secret@example.com (secret)");
 
     const { stack } = describeError(error);

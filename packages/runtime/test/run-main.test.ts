@@ -60,7 +60,7 @@ describe("runMain", () => {
     expect(stderr).toBe("");
   });
 
-  it("exits with 78 and says why when the configuration is wrong", async () => {
+  it("exits with 78 and prints the reason when the configuration is invalid", async () => {
     expect(await run("build-fails", "config").ended).toStrictEqual({
       code: 78,
       stdout: "",
@@ -68,14 +68,14 @@ describe("runMain", () => {
     });
   });
 
-  it("exits with 1 when it cannot be built for another reason", async () => {
+  it("exits with 1 when the build fails for another reason", async () => {
     const { code, stderr } = await run("build-fails").ended;
 
     expect(code).toBe(1);
     expect(stderr).toContain("a fault while building");
   });
 
-  it("stops what was started and exits with 1 when a component does not start", async () => {
+  it("stops the started components and exits with 1 when a component does not start", async () => {
     const { code, stdout } = await run("start-fails").ended;
 
     expect(code).toBe(1);
@@ -101,7 +101,7 @@ describe("runMain", () => {
     },
   );
 
-  it("stops in order, says why and exits with 78 when the configuration proves wrong later", async () => {
+  it("stops in order, logs the reason and exits with 78 when the configuration fails after the start", async () => {
     const { code, stdout, stderr } = await run("fails-later", "config").ended;
 
     expect(code).toBe(78);
@@ -142,7 +142,7 @@ describe("runMain", () => {
     expect(messagesOf(stdout)).not.toContain("stopped");
   });
 
-  it("exits with 0 when a handle is left behind by what has stopped", async () => {
+  it("exits with 0 when a stopped component leaks a handle", async () => {
     const program = run("leaks");
     await program.logged("started");
 

@@ -1,6 +1,6 @@
 import { ConfigError, runMain } from "../../src/index.ts";
 
-/** Cannot be built: `config` because of its configuration, else because of a fault. */
+/** Fails in its build: with a ConfigError if its argument is `config`, otherwise with another error. */
 runMain(() => {
   if (process.argv[2] === "config") {
     throw new ConfigError("CONFIG_INVALID", "Configuration:\n  SOME_VARIABLE: is required");

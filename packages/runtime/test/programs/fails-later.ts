@@ -8,7 +8,7 @@ const faults: Record<string, (host: Host) => void> = {
     void Promise.reject(new Error("secret"));
   },
   text: () => {
-    // eslint-disable-next-line @typescript-eslint/only-throw-error -- a library might
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- a library may throw any value
     throw "secret";
   },
   fail: ({ fail }) => {
@@ -19,7 +19,7 @@ const faults: Record<string, (host: Host) => void> = {
   },
 };
 
-/** Starts, then meets the fault that its argument names. */
+/** Starts, then fails in the way that its argument names. */
 runMain((host) => {
   const log = createLogger("fails-later", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);

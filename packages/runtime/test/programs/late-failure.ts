@@ -1,4 +1,4 @@
-/** Work that fails after the time for it: Node ends a process with 1 when nobody handles a rejection. */
+/** Work that rejects after its time. Node ends a process with status 1 if no code handles a rejection. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { settlesWithin } from "../../src/settles-within.ts";
 

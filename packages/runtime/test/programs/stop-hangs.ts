@@ -2,7 +2,7 @@ import { createLogger, runMain } from "../../src/index.ts";
 
 const DEADLINE_MS = Number(process.argv[3] ?? 200);
 
-/** Never stops; `handle`: and keeps a handle open, `nothing`: and leaves the event loop empty. */
+/** Never stops. With the argument `handle` it keeps a handle open, with `nothing` its event loop is empty. */
 runMain(() => {
   const log = createLogger("stop-hangs", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);

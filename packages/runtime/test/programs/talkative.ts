@@ -2,7 +2,7 @@ import { createLogger, runMain } from "../../src/index.ts";
 
 const LINES = Number(process.argv[2]);
 
-/** Logs many lines when it stops, so that they are still under way when it ends. */
+/** Logs many lines when it stops, so that some are still in the pipe when it ends. */
 runMain(() => {
   const log = createLogger("talkative", { level: "info" });
   const handle = setInterval(() => undefined, 1_000);

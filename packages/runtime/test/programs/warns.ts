@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { createLogger, runMain } from "../../src/index.ts";
 
-/** Makes Node warn: of one listener too many, and in the words of a library. */
+/** Emits two warnings: one of Node, about too many listeners, and one of a library. */
 runMain(() => ({
   log: createLogger("warns", { format: "json" }),
   shutdownDeadlineMs: 5_000,

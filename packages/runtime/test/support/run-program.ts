@@ -7,9 +7,9 @@ import { text } from "node:stream/consumers";
 const PACKAGE = join(process.cwd(), "packages/runtime");
 const NODE = join(process.cwd(), "node_modules/.bin/node");
 
-/** What a program did. */
+/** The exit status and the output of a program. */
 export interface Ended {
-  /** Its exit status; null when a signal killed it. */
+  /** The exit status; null if a signal killed the program. */
   code: number | null;
   stdout: string;
   stderr: string;
