@@ -135,7 +135,7 @@ export interface LedgerStore {
   countsByReason(): Promise<{ reason: string; count: number }[]>;
   /** When the oldest delivery without an attempt was accepted: ISO 8601; null if there is none. */
   oldestWaiting(): Promise<string | null>;
-  /** How many attempts of a delivery were deferred. */
+  /** How many attempts of a delivery were deferred. An `UNTRIED` deferral was no attempt. */
   deferralsOf(delivery: string): Promise<number>;
   /** The newest email accepted within a period (milliseconds since the epoch) whose id has this end; null if there is none. */
   idEndingIn(end: string, from: number, to: number): Promise<string | null>;

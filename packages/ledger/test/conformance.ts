@@ -47,6 +47,16 @@ export function describeStore(name: string, open: () => Promise<LedgerStore>): v
       expect(await store.deferralsOf(DELIVERY)).toBe(2);
     });
 
+    it("does not count a delivery that moved down the ladder untried", async () => {
+      const refused = event("email.deferred", 1, { reason: "RELAY_REFUSES_ALL" });
+      const untried = event("email.deferred", 2, { reason: "UNTRIED", possibleDuplicate: true });
+
+      const store = await filled(refused, untried);
+
+      expect(await store.deferralsOf(DELIVERY)).toBe(1);
+      expect(await store.statusOf(DELIVERY)).toMatchObject({ possibleDuplicate: true });
+    });
+
     it("finds the newest email of a period by the end of its id", async () => {
       const idAt = (hex: string, end: string) => `${hex}-7000-8000-${end}`;
       const ids = [

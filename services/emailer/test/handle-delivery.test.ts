@@ -150,6 +150,36 @@ describe("createHandler", () => {
   });
 });
 
+describe("a delivery that goes down the ladder untried", () => {
+  it("records the doubt that a crash left, which the next rung forgets", async () => {
+    const { handle, recorded, sent } = setUp({ last: "email.accepted", leased: true });
+    const again = delivery(newId(), "email.v1", true);
+
+    expect(await handle(again)).toBe("reject");
+
+    expect(sent).toEqual([]);
+    expect(recorded).toEqual([["email.deferred", true]]);
+  });
+
+  it("records nothing of a marked message, which carries its doubt", async () => {
+    const { handle, recorded } = setUp();
+    const marked = delivery(newId(), "email.v1");
+    Object.assign(marked.properties, { headers: { "x-maybe-duplicate": true } });
+
+    expect(await handle(marked)).toBe("reject");
+
+    expect(recorded).toEqual([]);
+  });
+
+  it("records nothing of a first copy while sending is paused", async () => {
+    const { handle, recorded } = setUp(undefined, undefined, true);
+
+    expect(await handle(delivery(newId(), "email.v1"))).toBe("reject");
+
+    expect(recorded).toEqual([]);
+  });
+});
+
 describe("the guard", () => {
   const ended = ["email.sent", "email.failed", "email.parked", "email.replayed", "email.deleted"];
   it.each(ended as Answer["last"][])("settles without sending what is %s already", async (last) => {

@@ -249,6 +249,17 @@ describe("a query", () => {
     });
   });
 
+  it("is told of a lease that another copy's untried deferral does not end", async () => {
+    const { handle, answers } = setUp();
+    const untried = { ...outcome, kind: "email.deferred", reason: "UNTRIED" };
+
+    await handle(lease([`${EMAIL_ID}.0.0`]));
+    await handle(delivery(untried, { messageId: "e", type: "outcome.v1" }));
+    await ask(handle, { holder: "two", acquire: true });
+
+    expect((JSON.parse(String(answers[0]?.body)) as Answer).leased).toBe(true);
+  });
+
   it("acks a lease that cannot be read", async () => {
     const { handle, parked } = setUp();
 

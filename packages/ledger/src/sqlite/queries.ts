@@ -21,7 +21,8 @@ export const BY_REASON = `SELECT coalesce(reason, 'null') AS reason, count(*) AS
 
 export const OLDEST_WAITING =
   "SELECT min(time) AS time FROM deliveries WHERE kind = 'email.accepted'";
-export const DEFERRALS = `SELECT count(*) AS count FROM events WHERE delivery = ? AND line ->> 'kind' = 'email.deferred'`;
+export const DEFERRALS = `SELECT count(*) AS count FROM events WHERE delivery = ? AND line ->> 'kind' = 'email.deferred'
+  AND line ->> 'reason' IS NOT 'UNTRIED'`;
 export const ENDED = `SELECT 1 AS one FROM deliveries WHERE id BETWEEN ? AND ? AND kind <> 'email.accepted' AND time < ?
   LIMIT 1`;
 /** `?1` is the oldest id, `?2` the first id after the period, `?3` the end of the id. */

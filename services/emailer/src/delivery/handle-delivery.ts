@@ -158,16 +158,31 @@ async function deliver(email: Email, attempt: Attempt, context: Context): Promis
   // Published again a moment after its first copy, which is attempted first.
   if (attempt.isMarked && attempt.rung === 1) return "reject";
   const delivery = formatDeliveryId(attempt.id);
-  if (!transfers.enter(delivery)) return "reject";
+  if (!transfers.enter(delivery)) return putOff(attempt, context);
   try {
     const mail = toMail(attempt.id.email, email, recipient, context.sender);
-    return (
-      (await askBefore(attempt, context)) ?? (await attemptMail(email, mail, attempt, context))
-    );
+    const refused = await askBefore(attempt, context);
+    if (refused) return await leave(refused, attempt, context);
+    return await attemptMail(email, mail, attempt, context);
   } finally {
     const wasBegun = transfers.leave(delivery);
     if (!wasBegun && attempt.isLeased) guard.releaseLease(delivery);
   }
+}
+
+/** Settles a message that no relay was given. */
+async function leave(settlement: Settlement, attempt: Attempt, context: Context) {
+  return settlement === "reject" ? putOff(attempt, context) : settlement;
+}
+
+/**
+ * Moves a delivery one rung down without an attempt. There, RabbitMQ 3.10 forgets that an emailer crashed with it, so a doubt
+ * that the message itself does not carry is recorded first.
+ */
+async function putOff(attempt: Attempt, { record }: Context): Promise<Settlement> {
+  if (!attempt.possibleDuplicate || attempt.isMarked) return "reject";
+  const reply = "Not tried: another copy is in flight, sending is paused, or no relay admits mail";
+  return record(attempt, { kind: "email.deferred", reason: "UNTRIED", reply });
 }
 
 /** Sends the mail and records the outcome. */
@@ -177,7 +192,7 @@ async function attemptMail(email: Email, mail: Mail, attempt: Attempt, context: 
     const reply = `Not sent before ${String(email.expiresAt)}`;
     return context.record(attempt, { kind: "email.parked", reason: "EXPIRED", reply, mail });
   }
-  if (typeof result === "string") return result;
+  if (typeof result === "string") return leave(result, attempt, context);
   const { reply, relay } = result;
   attempt.possibleDuplicate ||= result.verdict === "ambiguous";
   return context.record(attempt, { ...conclude(result, attempt, context), reply, relay, mail });

@@ -23,12 +23,16 @@ import {
   readOutcome,
   type DeliveryId,
   type Email,
+  type Reason,
   type Unreadable,
 } from "@wellsent/contract";
 import { TransientError } from "@wellsent/runtime";
 import { acceptedLines, replayedLines, toLine, type AuditLine } from "../audit/line.ts";
 import type { LoggerMetrics } from "../metrics.ts";
 import { answerQuery, type AnswerOptions } from "./answer-query.ts";
+
+/** The reason of a delivery that moved down the ladder without an attempt: the lease of another copy goes on. */
+const UNTRIED: Reason = "UNTRIED";
 
 /** What the handler of the logger's queue needs. */
 export interface RecordOptions extends AnswerOptions {
@@ -93,7 +97,7 @@ async function handle(delivery: Delivery, options: RecordOptions): Promise<Settl
     }
     case "outcome":
       await record([toLine(eventIdOf(delivery), message.outcome)]);
-      options.leases.end(message.outcome.delivery);
+      if (message.outcome.reason !== UNTRIED) options.leases.end(message.outcome.delivery);
       return "ack";
     case "delivery":
       await record(replaysOf(message.id, message.email));
