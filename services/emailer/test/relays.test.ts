@@ -370,7 +370,7 @@ describe("a slow relay", () => {
     expect(told).toEqual(["down", "up"]);
   });
 
-  it("leaves a mail in doubt only after the time for the final reply, and is then in trouble", async () => {
+  it("leaves a mail in doubt only after the time for the final reply, and is then down", async () => {
     const { relays } = await start([refuseAt("dot", "stall")], {
       timeouts: { ...QUICK, final: 700 },
     });
@@ -551,7 +551,7 @@ describe("Relays#send, with several relays", () => {
     expect(told).toEqual([]);
   });
 
-  it("holds mail only while all are in trouble", async () => {
+  it("holds mail only while all are down", async () => {
     const {
       relays,
       scripted: [first, second],

@@ -6,7 +6,7 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const MINUTE_MS = 60_000;
 const MAILS_A_SECOND_MAX = 10_000;
 
-/** What may stand after the `?` of a relay's URL. */
+/** The options that may follow the `?` of a relay's URL. */
 export const relayOptions = z.strictObject({
   ca: z
     .string()
@@ -33,16 +33,18 @@ export const relayOptions = z.strictObject({
   tls: z
     .enum(["opportunistic", "required"], "must be opportunistic or required")
     .optional()
-    .describe("STARTTLS where it is offered, by whomever; or always, and with a good certificate"),
+    .describe(
+      "opportunistic: STARTTLS where the relay offers it, with any certificate. required: always, with a valid certificate",
+    ),
 });
 
-/** At most so many mails in any period of so many milliseconds. */
+/** At most `mails` mails in any period of `periodMs` milliseconds. */
 export type Rate = NonNullable<ReturnType<typeof toRate>>;
 
-/** A relay, as its URL describes it. */
-export type RelayUrl = ReturnType<typeof takeApart>;
+/** The settings that a relay's URL contains. */
+export type RelayUrl = ReturnType<typeof settingsOf>;
 
-/** Reads the relays' URLs, separated by commas. A fault names the relay and the option, never a value. */
+/** Reads the relays' URLs, separated by commas. An issue names the relay and the option, never a value. */
 export const relayUrls = z.string().transform((text, context) =>
   text.split(",").map((part, index, { length }) => {
     const relay = readRelayUrl(part);
@@ -53,7 +55,7 @@ export const relayUrls = z.string().transform((text, context) =>
   }),
 );
 
-/** User and password as they are now in a relay's URL and its file; an empty password when they cannot be read. */
+/** Reads user and password from a relay's URL and its password file again. The password is empty when it cannot be read. */
 export function credentialsNow(text: string, { name, user, passwordFile }: RelayUrl) {
   try {
     const { host, username, password } = new URL(text.trim());
@@ -73,10 +75,10 @@ function readRelayUrl(text: string): RelayUrl | string[] {
   const { data, error } = relayOptions.safeParse(Object.fromEntries(url.searchParams));
   if (!data) return error.issues.map(explain);
   const faults = contradictions(url, data);
-  return faults.length === 0 ? takeApart(url, data) : faults;
+  return faults.length === 0 ? settingsOf(url, data) : faults;
 }
 
-/** n.b. what an unknown option is called may be a piece of a badly encoded password. */
+/** Does not quote an unknown option: its name may be a part of a password that was not encoded. */
 function explain({ code, path, message }: z.core.$ZodIssue): string {
   return code === "unrecognized_keys"
     ? `has an option that is none of ${Object.keys(relayOptions.shape).join(", ")}`
@@ -84,34 +86,34 @@ function explain({ code, path, message }: z.core.$ZodIssue): string {
 }
 
 function contradictions(url: URL, { passwordFile, tls }: z.output<typeof relayOptions>): string[] {
-  const twice = passwordFile !== undefined && url.password !== "";
-  const nobodys = passwordFile !== undefined && url.username === "";
+  const hasBoth = passwordFile !== undefined && url.password !== "";
+  const lacksUser = passwordFile !== undefined && url.username === "";
   return [
-    ...(twice ? ["passwordFile must not stand beside a password"] : []),
-    ...(nobodys ? ["passwordFile must have a user in the URL"] : []),
+    ...(hasBoth ? ["passwordFile must not stand beside a password"] : []),
+    ...(lacksUser ? ["passwordFile must have a user in the URL"] : []),
     ...(tls && url.protocol === "smtps:" ? ["tls is for smtp://, smtps:// begins with TLS"] : []),
   ];
 }
 
-function takeApart(
+function settingsOf(
   { protocol, host, hostname, port, username }: URL,
   { ca, tls, ...options }: z.output<typeof relayOptions>,
 ) {
-  // RFC 7435: encryption with an unknown peer beats none; a password goes only to a verified one, or over loopback.
+  // RFC 7435: encryption with an unknown peer is better than none. A password is sent to a verified peer or over loopback only.
   const guarded = ca !== undefined || (username !== "" && !LOOPBACK.test(hostname));
   const mode =
     protocol === "smtps:" ? "implicit" : (tls ?? (guarded ? "required" : "opportunistic"));
   return {
-    /** Host and port. */
+    /** Host and, if the URL has one, port. */
     name: host,
     host: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port || (mode === "implicit" ? 465 : 587)),
-    /** From the start, by STARTTLS or not at all, or by STARTTLS where the relay offers it. */
+    /** `implicit`: TLS from the start. `required`: STARTTLS or no mail. `opportunistic`: STARTTLS where the relay offers it. */
     tls: mode,
-    /** Whether the relay's certificate must be good. */
+    /** Whether the relay's certificate must be valid. */
     verified: mode !== "opportunistic" || ca !== undefined,
     user: decodeURIComponent(username),
-    /** Gives the certificates that it is checked against as they are now; the public ones by default. */
+    /** Reads the CA certificates again. Absent: the public CAs. */
     ...(ca !== undefined && { ca: () => textOf(ca) }),
     ...options,
   } as const;

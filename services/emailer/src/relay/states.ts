@@ -33,7 +33,7 @@ export interface CircuitOptions {
  *
  * | state     | mails that may enter | event                                        | next state |
  * | --------- | -------------------- | -------------------------------------------- | ---------- |
- * | closed    | all                  | the relay is in trouble                      | open       |
+ * | closed    | all                  | the relay is down                            | open       |
  * | open      | none                 | a pause is over: probe fails                 | open, with a pause up to twice as long |
  * | open      | none                 | probe succeeds, no mail had opened it        | closed     |
  * | open      | none                 | probe succeeds, a mail had opened it         | half-open  |
@@ -79,7 +79,7 @@ export class Circuit {
     return isTrial;
   }
 
-  /** The relay is in trouble. Returns whether it was closed. */
+  /** The relay is down. Returns whether it was closed. */
   open(opening: Opening, isTrial: boolean): boolean {
     const wasClosed = this.#state === "closed";
     const byMail = opening.byMail || (this.#opening?.byMail ?? false);
