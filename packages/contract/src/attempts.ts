@@ -1,4 +1,5 @@
-import { EMAILER_QUEUE, isAttemptQueue } from "./topology.ts";
+import { isAttemptQueue } from "./ladder.ts";
+import { EMAILER_QUEUE } from "./topology.ts";
 
 /** The header that marks a message whose delivery may have been made before. */
 export const MAYBE_DUPLICATE = "x-maybe-duplicate";

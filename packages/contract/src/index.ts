@@ -1,9 +1,11 @@
 export * from "./address.ts";
 export * from "./adopted-id.ts";
 export * from "./attempts.ts";
+export type { Binding } from "./declarations.ts";
 export * from "./email.ts";
 export * from "./guard-query.ts";
 export * from "./ids.ts";
+export * from "./ladder.ts";
 export * from "./message.ts";
 export * from "./outcome.ts";
 export * from "./topology.ts";

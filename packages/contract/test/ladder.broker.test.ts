@@ -10,7 +10,8 @@ import {
 } from "@wellsent/testing";
 import { declare } from "../../amqp/src/index.ts";
 import { attemptOf, crashesOf, type Counted } from "../src/attempts.ts";
-import { ladder, topology } from "../src/topology.ts";
+import { ladder } from "../src/ladder.ts";
+import { topology } from "../src/topology.ts";
 
 const RUNGS = [1, 2];
 
@@ -51,7 +52,7 @@ async function takeAndAck(queue: string): Promise<Counted> {
   return counted(message);
 }
 
-/** Takes a message and dies with it. */
+/** Takes a message, and disconnects without settling it. */
 async function crash(queue: string): Promise<void> {
   const program = await probe(url);
   await take(queue, program);

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { createVhost, deleteVhost, joinTopologies, probe } from "@wellsent/testing";
 import { declare } from "../../amqp/src/index.ts";
-import { DEFAULT_LADDER, ladder, topology } from "../src/topology.ts";
+import { DEFAULT_LADDER, ladder } from "../src/ladder.ts";
+import { topology } from "../src/topology.ts";
 
 let url: string;
 
@@ -10,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => deleteVhost(url));
 
-/** Does this as a program of its own, which is gone afterwards. */
+/** Runs a function with a channel of its own connection, which is closed afterwards. */
 async function asProgram<T>(act: (channel: Channel) => Promise<T>): Promise<T> {
   const program = await probe(url);
   return act(program.channel).finally(() => program.close());
@@ -22,13 +23,13 @@ const whole = (seconds: readonly number[] = DEFAULT_LADDER) =>
   joinTopologies(topology("logs"), ladder(seconds));
 
 describe("topology and ladder on a broker", () => {
-  it("declare twice", async () => {
+  it("can be declared twice", async () => {
     await asProgram((channel) => declare(channel, whole()));
 
     await expect(asProgram((channel) => declare(channel, whole()))).resolves.toBeUndefined();
   });
 
-  it("leave behind all that they name", async () => {
+  it("create all exchanges and queues", async () => {
     await asProgram((channel) => declare(channel, whole()));
 
     const { exchanges, queues } = whole();
@@ -40,7 +41,7 @@ describe("topology and ladder on a broker", () => {
     expect(found.map(({ queue }) => queue)).toStrictEqual(queues.map(({ name }) => name));
   });
 
-  it("declare another schedule beside the first", async () => {
+  it("can be declared with another schedule beside the first", async () => {
     await asProgram((channel) => declare(channel, whole()));
 
     const declaring = asProgram((channel) => declare(channel, whole([30, 60, 600])));
@@ -60,7 +61,7 @@ describe("topology and ladder on a broker", () => {
     await expect(declaring).rejects.toMatchObject({ code: 406 });
   });
 
-  it("declare again after the article's transient exchange has gone with its broker", async () => {
+  it("are declared again after a broker restart has deleted the article's transient exchange", async () => {
     await asProgram((channel) => declare(channel, whole()));
     await asProgram((channel) => channel.deleteExchange("logs"));
 

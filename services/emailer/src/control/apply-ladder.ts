@@ -24,10 +24,10 @@ export async function takeLadder(channel: ConfirmChannel, seconds: readonly numb
   }
   for (const note of notes) channel.ack(note);
   const own = attemptQueues(seconds.length);
-  const attempts = wanted.map(({ key }) => key).filter(isAttemptQueue);
+  const attempts = wanted.map(({ key }) => key).filter((key) => isAttemptQueue(key));
   const left = attempts.filter((key) => !own.includes(key));
   // They may have been deleted.
-  await declare(channel, { queues: left.map(attemptQueue) });
+  await declare(channel, { queues: left.map((name) => attemptQueue(name)) });
   return left;
 }
 
