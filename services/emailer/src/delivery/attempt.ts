@@ -69,9 +69,9 @@ export function toAttempt(delivery: Delivery, isUntouched = false): Attempt {
   };
 }
 
-/** The first copy of a marked message is with an emailer by the time that the marked one comes off its first rung. */
+/** A marked message stays in doubt on every rung: it may have gone down untried, while its first copy waited in an emailer. */
 function doubtOf(rung: number, isSeen: boolean, isMarked: boolean): Doubt {
-  if (isSeen || (isMarked && rung <= 2)) return "copy";
+  if (isSeen || isMarked) return "copy";
   return rung > 1 ? "retry" : "none";
 }
 
