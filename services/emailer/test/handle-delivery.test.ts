@@ -150,6 +150,34 @@ describe("createHandler", () => {
   });
 });
 
+describe("a message whose channel was lost before a relay had it", () => {
+  const lost = () => {
+    const error = new Error("lost");
+    error.name = "AbortError";
+    return Promise.reject(error);
+  };
+  const crashed = (id: string, crashes: number): Delivery => {
+    const message = delivery(id, "email.v1", crashes > 0);
+    Object.assign(message.properties, { headers: { "x-delivery-count": crashes } });
+    return message;
+  };
+
+  it.each([
+    ["is sent unflagged when only this emailer had it", 0, false],
+    ["is sent flagged when an emailer had crashed with it before", 1, true],
+  ])("%s", async (_, before, flagged) => {
+    const relay = { send: lost };
+    const { handle, recorded } = setUp({ last: "email.accepted" }, () => relay.send());
+    const id = newId();
+
+    expect(await handle(crashed(id, before))).toBe("leave");
+    relay.send = () => Promise.resolve() as Promise<never>;
+    expect(await handle(crashed(id, before + 1))).toBe("ack");
+
+    expect(recorded).toEqual([["email.sent", flagged]]);
+  });
+});
+
 describe("a delivery that goes down the ladder untried", () => {
   it("records the doubt that a crash left, which the next rung forgets", async () => {
     const { handle, recorded, sent } = setUp({ last: "email.accepted", leased: true });

@@ -60,6 +60,7 @@ export function createHandler(options: HandlerOptions) {
     ask: (delivery, how) => guard.ask(delivery, how),
     wait: (ms, signal) => guard.wait(ms, signal),
   };
+  /** Messages that only this emailer had, and gave to no relay, with their crashes before. */
   const untouched = new Map<string, number>();
   const read = (delivery: Delivery): Attempt => {
     const attempt = toAttempt(delivery);
@@ -81,7 +82,8 @@ export function createHandler(options: HandlerOptions) {
     } catch (error) {
       if (!isAbort(error)) throw error;
       // The channel is lost, or the emailer stops, and no relay was given the final dot: the broker takes the message back.
-      remember(untouched, key, attempt.crashes, REMEMBERED);
+      // An earlier emailer that crashed with it may have sent it, so that doubt stays.
+      if (!attempt.possibleDuplicate) remember(untouched, key, attempt.crashes, REMEMBERED);
       return "leave";
     }
   };
