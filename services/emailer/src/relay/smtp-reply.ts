@@ -17,7 +17,8 @@ const STATUS = /^\s*#?([245])\.(\d{1,3}\.\d{1,3})\b|\(#([245])\.(\d{1,3}\.\d{1,3
 
 /**
  * Takes a refusal apart. Undefined for a reply that is none, or that cannot be read: a line without a code of three digits,
- * lines of different classes, or a code of another class than 4 or 5. Exim reads as strictly; Postfix goes by the last line.
+ * lines of different classes, or a code of another class than 4 or 5. Postfix uses the code of the last line, Exim the first digit
+ * of the first line.
  */
 export function readRefusal(reply: string): Refusal | undefined {
   const lines = readLines(reply);

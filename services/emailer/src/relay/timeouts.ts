@@ -1,22 +1,25 @@
 /** How long the emailer waits for a relay, in milliseconds. */
 export interface Timeouts {
-  /** For each address of the relay's name, until it accepts the connection. As Postfix. */
+  /** For each address of the relay's name, until it accepts the connection. Postfix: `smtp_connect_timeout`. */
   connect: number;
   /** For the greeting. RFC 5321 §4.5.3.2.1: five minutes. */
   greeting: number;
-  /** For the reply to EHLO, STARTTLS, AUTH, MAIL and RCPT, each. RFC 5321 §4.5.3.2.2 and .3: five minutes. */
+  /**
+   * For the reply to MAIL and to RCPT. RFC 5321 §4.5.3.2.2 and .3: five minutes. The RFC has no time for EHLO, AUTH and
+   * STARTTLS; Postfix waits as long (`smtp_helo_timeout`, `smtp_starttls_timeout`).
+   */
   command: number;
   /** For the reply to DATA. RFC 5321 §4.5.3.2.4: two minutes. */
   data: number;
   /** Until the connection has accepted a block of the body. RFC 5321 §4.5.3.2.5: three minutes. */
   block: number;
-  /** For the reply to the final dot. RFC 5321 §4.5.3.2.6: ten minutes. Giving up earlier makes duplicates. */
+  /** For the reply to the final dot. RFC 5321 §4.5.3.2.6: ten minutes. Giving up earlier causes duplicates. */
   final: number;
   /** For the reply to QUIT and RSET. Nothing depends on it. */
   quit: number;
   /** Between a reply line without a code and the reply itself. */
   stray: number;
-  /** How long a connection without a mail is kept. Relays close theirs after ten seconds and more. */
+  /** How long a connection without a mail is kept. A Postfix server under load closes it after ten seconds (`smtpd_timeout`). */
   idle: number;
   /**
    * For each reply before the final dot, while another relay could take the mail instead, and for a greeting, while the name
