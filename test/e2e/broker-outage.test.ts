@@ -31,7 +31,7 @@ describe("services started while the broker is away", () => {
     await sleep(2_000);
     const waiting = await fetch(`${system.services.emailer.admin}/readyz`);
     expect(waiting.status).toBe(503);
-    expect(await waiting.text()).toContain("broker away");
+    expect(await waiting.text()).toContain("broker down");
     expect(await system.send(emailNumber(0))).toMatchObject({
       status: 503,
       outcome: "not_accepted",

@@ -1,39 +1,38 @@
 import { EventEmitter, once } from "node:events";
 import { connect, type ChannelModel, type Options, type RecoveringChannelModel } from "amqplib";
 import {
-  type Component,
   codeOf,
-  settlesWithin,
   describe,
+  settlesWithin,
+  type Check,
+  type Component,
   type Fields,
   type Log,
-  type Check,
 } from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
 
-/** amqplib has no timeout of its own: a handshake into a black hole would hang for ever. */
+/** amqplib has no default timeout: without one, a handshake with a server that never answers would never end. Milliseconds. */
 const HANDSHAKE_MS = 10_000;
 const HEARTBEAT_SECONDS = 15;
 /**
- * Longest pause between two tries to connect, in milliseconds. Leases depend on it: a live emailer is connected again before
- * another one sends its mail.
+ * The longest pause between two attempts to connect. Milliseconds. Leases depend on it: an emailer that lost its connection
+ * must be connected again before its leases expire.
  */
 const MAX_DELAY_MS = 2_000;
-/** `close` settles only on the broker's answer. */
+/** How long to wait for the broker's answer to `close`. Milliseconds. */
 const CLOSE_MS = 2_000;
 
-/** Options of {@link AmqpConnection}. */
 export interface ConnectionOptions {
-  /** Gives the URL; asked again at every connect, so that a rotated password needs no restart. */
+  /** Returns the URL. It is called at every connect, so that a rotated password needs no restart. */
   url: () => string;
   service: string;
-  /** What the connection is for, `publish` or `consume`: a blocked publisher must not stop consumers. */
+  /** For example `publish` or `consume`. Each purpose has its own connection, because the broker blocks all that publish. */
   purpose: string;
   metrics: AmqpMetrics;
   log: Log;
 }
 
-/** One connection to the broker, which comes back by itself. Channels are the business of {@link Session}. */
+/** One connection to the broker, which reconnects when it is lost. {@link Session} opens its channels. */
 export class AmqpConnection implements Component {
   readonly name: string;
   readonly #options: ConnectionOptions;
@@ -48,20 +47,20 @@ export class AmqpConnection implements Component {
     this.#show();
   }
 
-  /** Whether the broker has stopped reading from us because of a memory or disk alarm. */
+  /** Whether the broker has stopped reading from this connection because of a memory or disk alarm. */
   get blocked(): boolean {
     return this.#blocked;
   }
 
-  /** Names the outage in readiness, without making the service unready. */
+  /** Reports an outage of the broker. It does not make the service unready. */
   readonly check: Check = () => {
     const { purpose } = this.#options;
-    if (!this.#model) return { reason: `broker away (${purpose})`, blocks: false };
+    if (!this.#model) return { reason: `broker down (${purpose})`, blocks: false };
     if (!this.#blocked) return undefined;
-    return { reason: `broker blocks publishing: alarm (${purpose})`, blocks: false };
+    return { reason: `broker blocked by a memory or disk alarm (${purpose})`, blocks: false };
   };
 
-  /** Begins to connect and does not wait for it: a broker that is away at start is waited for by the sessions. */
+  /** Starts to connect, and does not wait for the connection: sessions wait for it with {@link connected}. */
   async start(): Promise<void> {
     const { service, purpose } = this.#options;
     this.#recovering = await connect(endpoint(this.#options.url), {
@@ -73,7 +72,7 @@ export class AmqpConnection implements Component {
     this.#listen(this.#recovering);
   }
 
-  /** The live connection, as soon as there is one. @throws {Error} AbortError */
+  /** Resolves to the open connection, when there is one. @throws {Error} AbortError */
   async connected(signal: AbortSignal): Promise<ChannelModel> {
     while (!this.#model) await once(this.#events, "connect", { signal });
     return this.#model;
@@ -101,7 +100,7 @@ export class AmqpConnection implements Component {
       this.#show();
     });
     connection.on("reconnect-scheduled", ({ attempt, delay, error }) => {
-      warn("broker away, connecting again", { attempt, delayMs: delay, code: codeOf(error) });
+      warn("broker disconnected, reconnecting", { attempt, delayMs: delay, code: codeOf(error) });
     });
     connection.on("error", (error) => warn("broker connection error", describe(error)));
     connection.on("blocked", () => this.#block(true));
@@ -111,7 +110,9 @@ export class AmqpConnection implements Component {
   #block(blocked: boolean): void {
     const { log, purpose } = this.#options;
     this.#blocked = blocked;
-    log.warn(`broker ${blocked ? "blocks" : "unblocked"} the connection`, { purpose });
+    log.warn(blocked ? "broker blocked the connection" : "broker unblocked the connection", {
+      purpose,
+    });
     this.#show();
   }
 
@@ -122,7 +123,7 @@ export class AmqpConnection implements Component {
   }
 }
 
-/** amqplib reads the fields at each connect, so each is a getter that reads the URL anew. */
+/** amqplib reads the fields at each connect. Each field is a getter, so that it follows a changed URL. */
 function endpoint(url: () => string): Options.Connect {
   const field = (read: (url: URL) => string | number) => ({ get: () => read(new URL(url())) });
   const fields = {

@@ -5,15 +5,15 @@ type Exchange = { name: string; type: string } & Options.AssertExchange;
 /** The exchanges, queues and bindings that a channel declares before it is used. */
 export interface Topology {
   readonly exchanges: readonly Exchange[];
-  /** Every queue is durable; its type stands in the arguments. */
+  /** Every queue is durable. Its type is one of the arguments. */
   readonly queues: readonly { name: string; arguments: Record<string, string | number> }[];
-  /** `to` says whether the destination is a `queue` or an `exchange`. */
+  /** `to`: whether the destination is a `queue` or an `exchange`. */
   readonly bindings: readonly Record<"source" | "destination" | "to" | "key", string>[];
 }
 
 /**
- * Declares a topology; what exists already must match.
- * @throws {Error} with code 406 when something exists with other arguments
+ * Declares exchanges, queues and bindings. Existing ones stay as they are.
+ * @throws {Error} with code 406 if an exchange or queue exists with other arguments
  */
 export async function declare(channel: Channel, topology: Partial<Topology>): Promise<void> {
   const { exchanges = [], queues = [], bindings = [] } = topology;

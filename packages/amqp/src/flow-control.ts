@@ -1,18 +1,18 @@
-/** What a consumer does when the flow changes. The calls are made at once, in the order of subscription. */
+/** Callbacks for changes of the flow. They are called synchronously, in the order of subscription. */
 export interface FlowSubscriber {
   /** The first holder has paused. */
   onPause: () => void;
   /** The last holder has resumed. */
   onResume: () => void;
-  /** Messages in flight are to be given back to the broker. */
+  /** The messages in flight should be returned to the broker. */
   onRelease: () => void;
 }
 
 /**
- * Decides whether messages are consumed. A composition root creates it first and hands it to the parts that may pause
- * and to the consumer, which subscribes; so no part needs to know the consumer.
+ * Decides whether messages are consumed. A composition root creates it first, and passes it to the parts that may pause and
+ * to the consumer, which subscribes. So these parts do not depend on the consumer.
  *
- * | holders | event                    | subscribers are told | holders then |
+ * | holders | event                    | subscribers are called | holders then |
  * | ------- | ------------------------ | -------------------- | ------------ |
  * | none    | `pause("a")`             | `onPause`            | a            |
  * | a       | `pause("a")`             | nothing              | a            |
@@ -31,29 +31,29 @@ export class FlowControl {
     return this.#holders.size > 0;
   }
 
-  /** Has no further messages delivered until the same holder resumes. Messages in flight are finished. */
+  /** Stops consuming until the same holder resumes. Messages in flight are still handled and settled. */
   pause(holder: string): void {
     const wasPaused = this.paused;
     this.#holders.add(holder);
-    if (!wasPaused) this.#tell(({ onPause }) => onPause());
+    if (!wasPaused) this.#notify(({ onPause }) => onPause());
   }
 
-  /** Ends this holder's pause. Messages are delivered again when no other holder has paused. */
+  /** Ends the pause of a holder. Messages are consumed again when no other holder has paused. */
   resume(holder: string): void {
-    if (this.#holders.delete(holder) && !this.paused) this.#tell(({ onResume }) => onResume());
+    if (this.#holders.delete(holder) && !this.paused) this.#notify(({ onResume }) => onResume());
   }
 
-  /** Gives the messages in flight back to the broker, which delivers them again: to this consumer too, unless it is paused. */
+  /** Returns the messages in flight to the broker, which delivers them again, also to this consumer unless it is paused. */
   release(): void {
-    this.#tell(({ onRelease }) => onRelease());
+    this.#notify(({ onRelease }) => onRelease());
   }
 
-  /** Tells a subscriber of every later change, for as long as the process lives. */
+  /** Adds a subscriber. It is called at every later change and cannot be removed. */
   subscribe(subscriber: FlowSubscriber): void {
     this.#subscribers.push(subscriber);
   }
 
-  #tell(change: (subscriber: FlowSubscriber) => void): void {
+  #notify(change: (subscriber: FlowSubscriber) => void): void {
     for (const subscriber of this.#subscribers) change(subscriber);
   }
 }

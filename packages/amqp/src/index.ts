@@ -1,7 +1,8 @@
 export { amqpParts } from "./parts.ts";
 export { AmqpConnection } from "./connection.ts";
-export { Consumer, type ConsumerLock, type Delivery, type Settlement } from "./consumer.ts";
+export { Consumer } from "./consumer.ts";
 export { declare, type Topology } from "./declare.ts";
+export type { Delivery, Settlement } from "./delivery.ts";
 export { FlowControl, type FlowSubscriber } from "./flow-control.ts";
 export { createAmqpMetrics, type AmqpMetrics } from "./metrics.ts";
 export type { Publication } from "./publication.ts";

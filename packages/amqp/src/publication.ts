@@ -1,25 +1,25 @@
 import type { ConfirmChannel } from "amqplib";
 import { PublishRefused } from "@wellsent/runtime";
 
-/** A message as it is published; always persistent and mandatory. */
+/** A message to publish. It is always persistent and mandatory. */
 export interface Publication {
   exchange: string;
   routingKey: string;
   body: Buffer;
   messageId: string;
-  /** Type with schema version; absent for foreign messages that are handed on as they came. */
+  /** The type with its schema version. Absent for a foreign message that is moved unchanged. */
   type?: string | undefined;
   contentType?: string;
-  /** Of an answer: which query it answers. */
+  /** For an answer: the id of its query. */
   correlationId?: string;
   /** Milliseconds since the epoch; AMQP keeps whole seconds. */
   timestamp?: number;
   headers?: Readonly<Record<string, unknown>>;
-  /** Headers to add when it is published again and nobody knows whether the first one was stored. */
-  ifAgain?: Readonly<Record<string, unknown>>;
+  /** Headers to add when the message is published again although the broker may have stored it before. */
+  retryHeaders?: Readonly<Record<string, unknown>>;
 }
 
-/** Publishes once; resolves to nothing when it is confirmed, to what the client says when not, or to a PublishRefused. */
+/** Publishes once. Resolves to nothing when the message is confirmed, otherwise to a PublishRefused or an error of amqplib. */
 export function send(channel: ConfirmChannel, publication: Publication): Promise<unknown> {
   const { exchange, routingKey, body, timestamp, headers, type, ...properties } = publication;
   const options = {

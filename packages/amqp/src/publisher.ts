@@ -3,70 +3,70 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   PublishRefused,
   PublishUnknown,
-  type AppError,
   settlesWithin,
+  type AppError,
   type Check,
 } from "@wellsent/runtime";
 import type { AmqpMetrics } from "./metrics.ts";
 import { send, type Publication } from "./publication.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
-/** Options of {@link Publisher}. */
 export interface PublisherOptions extends SessionOptions {
-  /** Most messages that may wait for their confirm; nothing is buffered beyond. */
+  /** Most messages that may wait for their confirm. Further ones are refused, not buffered. */
   windowSize: number;
-  /** How long a confirm may take, in milliseconds; ten seconds by default. */
+  /** How long a confirm may take. Milliseconds; the default is 10,000. */
   timeoutMs?: number;
   metrics: AmqpMetrics;
 }
 
 const CONFIRM_MS = 10_000;
-/** What passes in a second or two when one node of several goes. */
-const CHANGING_NODES = new Set(["AMQP_DISCONNECTED", "AMQP_CHANNEL_LOST"]);
+/** Errors that clear up within seconds during a broker failover. */
+const FAILOVER_CODES = new Set(["AMQP_DISCONNECTED", "AMQP_CHANNEL_LOST"]);
 
-/** Whether waiting mends an error. */
-type Mends = (error: AppError) => boolean;
-const mendsAny: Mends = () => true;
+/** Whether to publish again after an error. */
+type IsRetryable = (error: AppError) => boolean;
+const anyIsRetryable: IsRetryable = () => true;
 
+/** A published message that waits for its confirm. */
 interface Unconfirmed {
   publication: Publication;
   returned: boolean;
   channelLost: boolean;
 }
 
-/** Publishes with confirms: resolved means stored by a majority of the queue's replicas, and routed. */
+/** Publishes with confirms. A confirmed message was routed, and a majority of the queue's replicas has stored it. */
 export class Publisher extends Session<PublisherOptions> {
   readonly name = "publisher";
   readonly #unconfirmed = new Set<Unconfirmed>();
-  readonly #persisting = new Set<Promise<void>>();
+  readonly #retrying = new Set<Promise<void>>();
   readonly #timeoutMs = this.options.timeoutMs ?? CONFIRM_MS;
   #everBuilt = false;
 
-  /** Unready until it could publish once; an outage after that is the connection's to name. */
+  /** Makes the service unready until the first channel is built. The connection reports later outages. */
   readonly check: Check = () =>
     this.#everBuilt ? undefined : { reason: "not publishing yet", blocks: true };
 
-  /** Waits for the confirms that are still due, then closes the channel. */
+  /** Waits for the outstanding confirms, then closes the channel. */
   override async stop(signal: AbortSignal): Promise<void> {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
     while (this.#unconfirmed.size > 0 && !patience.aborted) await sleep(20);
     await super.stop(signal);
   }
 
-  /** Why a publish would be refused at this moment. */
+  /** Returns the reason why a publish would be refused at this moment, or `undefined`. */
   refusal(): PublishRefused | undefined {
-    if (!this.channel) return new PublishRefused("AMQP_DISCONNECTED", "The broker is away");
+    if (!this.channel) return new PublishRefused("AMQP_DISCONNECTED", "The broker is down");
     if (this.options.connection.blocked)
-      return new PublishRefused("AMQP_BLOCKED", "The broker takes no messages: alarm");
+      return new PublishRefused("AMQP_BLOCKED", "The broker has a memory or disk alarm");
     if (this.#unconfirmed.size >= this.options.windowSize)
-      return new PublishRefused("AMQP_WINDOW_FULL", "Too many messages wait for their confirm");
+      return new PublishRefused("AMQP_WINDOW_FULL", "Too many messages wait for their confirms");
     return undefined;
   }
 
   /**
    * Publishes once and waits for the confirm.
-   * @throws {PublishRefused} AMQP_DISCONNECTED, AMQP_BLOCKED, AMQP_WINDOW_FULL, AMQP_UNROUTABLE: nothing was stored
-   * @throws {PublishUnknown} AMQP_CONFIRM_TIMEOUT, AMQP_NACKED, AMQP_CHANNEL_LOST: nobody knows
+   * @throws {PublishRefused} AMQP_DISCONNECTED, AMQP_BLOCKED, AMQP_WINDOW_FULL, AMQP_UNROUTABLE: the message was not stored
+   * @throws {PublishUnknown} AMQP_CONFIRM_TIMEOUT, AMQP_NACKED, AMQP_CHANNEL_LOST: the message may be stored
    */
   async publish(publication: Publication): Promise<void> {
     const error = await this.#count(publication);
@@ -74,41 +74,49 @@ export class Publisher extends Session<PublisherOptions> {
   }
 
   /**
-   * Publishes the same message until it is confirmed, through any outage; or until the signal aborts, or an error comes
-   * that no waiting mends.
-   * @throws {PublishRefused | PublishUnknown} as {@link publish}. n.b. it is unknown as soon as one try is
+   * Publishes a message again and again until it is confirmed, the signal aborts, or an error is not retryable.
+   * @throws {PublishRefused | PublishUnknown} as {@link publish}: PublishUnknown if the error of any attempt is one
    */
-  async publishUntilConfirmed(publication: Publication, signal?: AbortSignal, mends = mendsAny) {
-    const publishing = this.#persist(publication, signal, mends);
-    this.#persisting.add(publishing);
-    await publishing.finally(() => this.#persisting.delete(publishing));
+  async publishUntilConfirmed(
+    publication: Publication,
+    signal?: AbortSignal,
+    isRetryable = anyIsRetryable,
+  ): Promise<void> {
+    const publishing = this.#retry(publication, signal, isRetryable);
+    this.#retrying.add(publishing);
+    await publishing.finally(() => this.#retrying.delete(publishing));
   }
 
-  /** Resolves when all that is published at this moment until it is confirmed has been, or was given up. */
+  /** Resolves when every call of {@link publishUntilConfirmed} that is in flight now has ended. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#persisting);
+    await Promise.allSettled(this.#retrying);
   }
 
-  async #persist({ ifAgain, ...first }: Publication, signal?: AbortSignal, mends = mendsAny) {
+  async #retry(
+    { retryHeaders, ...first }: Publication,
+    signal: AbortSignal | undefined,
+    isRetryable: IsRetryable,
+  ): Promise<void> {
     let next: Publication = first;
     let worst: AppError | undefined;
     for (let delay = 50; ; delay = Math.min(delay * 2, 1_000)) {
       const error = await this.#count(next);
       if (!error) return;
-      const told = worst instanceof PublishUnknown ? worst : error;
-      if (!mends(error)) throw told;
-      if (error instanceof PublishUnknown)
-        next = { ...first, headers: { ...first.headers, ...ifAgain } };
+      if (!(worst instanceof PublishUnknown)) worst = error;
+      const reported = worst;
+      if (!isRetryable(error)) throw reported;
+      if (error instanceof PublishUnknown) {
+        next = { ...first, headers: { ...first.headers, ...retryHeaders } };
+      }
       this.options.log.debug("publishing again", { exchange: first.exchange, code: error.code });
-      await sleep(delay, undefined, { signal }).catch(() => Promise.reject(told));
-      worst = told;
+      await sleep(delay, undefined, { signal }).catch(() => Promise.reject(reported));
     }
   }
 
-  /** The same for so many milliseconds, while the broker is changing nodes. */
+  /** Publishes as {@link publishUntilConfirmed}, for `patienceMs` milliseconds at most, and retries only during a failover. */
   async publishWithin(publication: Publication, patienceMs: number): Promise<void> {
-    const isChanging = ({ code }: AppError) => CHANGING_NODES.has(code);
-    await this.publishUntilConfirmed(publication, AbortSignal.timeout(patienceMs), isChanging);
+    const isFailover = ({ code }: AppError) => FAILOVER_CODES.has(code);
+    await this.publishUntilConfirmed(publication, AbortSignal.timeout(patienceMs), isFailover);
   }
 
   async #count(publication: Publication): Promise<AppError | undefined> {
@@ -128,13 +136,13 @@ export class Publisher extends Session<PublisherOptions> {
     const waiting: Unconfirmed = { publication, returned: false, channelLost: false };
     this.#track(waiting, true);
     const answer = send(channel, publication)
-      .then((error) => verdict(waiting, error))
+      .then((error) => errorOf(waiting, error))
       .finally(() => this.#track(waiting, false));
     if (await settlesWithin(this.#timeoutMs, answer)) return answer;
     return new PublishUnknown("AMQP_CONFIRM_TIMEOUT", "The broker did not confirm in time");
   }
 
-  /** What has timed out still counts until it is settled: the window bounds memory, not patience. */
+  /** A message whose confirm is late still counts until it is settled, because the window bounds memory. */
   #track(waiting: Unconfirmed, inFlight: boolean): void {
     if (inFlight) this.#unconfirmed.add(waiting);
     else this.#unconfirmed.delete(waiting);
@@ -143,25 +151,28 @@ export class Publisher extends Session<PublisherOptions> {
 
   protected build(channel: ConfirmChannel): void {
     this.#everBuilt = true;
-    // n.b. the broker returns a message before it confirms it, so the mark is there in time.
+    // The broker returns a message before it confirms it, so `returned` is set before the confirm.
     channel.on("return", ({ fields, properties }: Message) => {
       for (const waiting of this.#unconfirmed) {
         const { messageId, exchange } = waiting.publication;
-        if (messageId === properties.messageId && exchange === fields.exchange)
+        if (messageId === properties.messageId && exchange === fields.exchange) {
           waiting.returned = true;
+        }
       }
     });
     channel.prependListener("close", () => {
-      for (const waiting of this.#unconfirmed) waiting.channelLost = true;
+      for (const waiting of this.#unconfirmed) {
+        waiting.channelLost = true;
+      }
     });
   }
 }
 
-function verdict({ returned, channelLost }: Unconfirmed, error: unknown): AppError | undefined {
+function errorOf({ returned, channelLost }: Unconfirmed, error: unknown): AppError | undefined {
   if (error instanceof PublishRefused) return error;
   if (error && channelLost)
     return new PublishUnknown("AMQP_CHANNEL_LOST", "The channel was lost before the confirm");
-  if (error) return new PublishUnknown("AMQP_NACKED", "The broker did not take the message");
+  if (error) return new PublishUnknown("AMQP_NACKED", "The broker did not store the message");
   if (returned) return new PublishRefused("AMQP_UNROUTABLE", "No queue is bound for the message");
   return undefined;
 }

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { Delivery } from "./consumer.ts";
+import type { Delivery } from "./delivery.ts";
 
-/** AMQP 0-9-1 §4.2.5.3: octets of a short string, which properties are. */
+/** AMQP 0-9-1 §4.2.5.3: most bytes of a short string. Properties are short strings. */
 const SHORT_STRING_MAX = 255;
-/** A publisher may have sent more than its broker would take from us: amqplib encodes at most 64 KiB of headers. */
+/** amqplib encodes at most 64 KiB of headers; a message from another client may have more. */
 const HEADERS_MAX_BYTES = 16_384;
-/** What brokers write into messages that they move, and would misread when a publisher does. */
-const BROKERS_OWN = /^(x-(death|first-death|last-death|delivery-count|acquired-count)|B?CC$)/;
+/** Headers that only brokers set. A broker misinterprets them if a publisher sets them. `CC` and `BCC` route copies. */
+const BROKER_HEADERS = /^(x-(death|first-death|last-death|delivery-count|acquired-count)|B?CC$)/;
 
-/** The message for another queue: as it came, less what a broker wrote into it and what cannot be published again. */
+/** Returns a copy of a message for another queue, without the headers of brokers and without parts that cannot be published. */
 export function copyOf({ body, properties }: Pick<Delivery, "body" | "properties">, queue: string) {
   const headers = Object.entries<unknown>(properties.headers ?? {}).filter(isPlain);
   const fits = Buffer.byteLength(JSON.stringify(headers)) <= HEADERS_MAX_BYTES;
@@ -22,15 +22,15 @@ export function copyOf({ body, properties }: Pick<Delivery, "body" | "properties
   };
 }
 
-/** n.b. what amqplib can read of a header it cannot always write; and `CC` and `BCC` would route the copy elsewhere too. */
+/** amqplib reads some types of header values that it cannot write. */
 function isPlain([name, value]: [string, unknown]): boolean {
-  if (BROKERS_OWN.test(name) || shortString(name) === undefined) return false;
+  if (BROKER_HEADERS.test(name) || shortString(name) === undefined) return false;
   return ["string", "boolean"].includes(typeof value) || Number.isSafeInteger(value);
 }
 
 /**
- * Whether a publisher wrote into a message what only brokers write. `moved`: the exchange by which the broker itself moves
- * messages to this queue. n.b. rejecting such a message stops all dead-lettering of a 3.10 node.
+ * Whether a publisher set headers of a message that only brokers set. `moved`: the exchange through which the broker
+ * dead-letters messages to this queue. If such a message is rejected, a node of RabbitMQ 3.10 stops all dead-lettering.
  */
 export function isForged(delivery: Delivery, moved: string): boolean {
   const { exchange, properties, redelivered } = delivery;
@@ -41,8 +41,8 @@ export function isForged(delivery: Delivery, moved: string): boolean {
 }
 
 /**
- * A property of a message if it can be published again. One that came with bytes that are not UTF-8 has grown by
- * reading, and would be refused at every attempt.
+ * Returns a property of a message if it can be published, otherwise `undefined`. A property with bytes that are not UTF-8
+ * is longer after decoding, so it may no longer fit.
  */
 export function shortString(text: unknown): string | undefined {
   if (typeof text !== "string" || text === "") return undefined;

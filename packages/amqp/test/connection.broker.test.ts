@@ -10,7 +10,7 @@ let url: string;
 let rig: Rig;
 let proxy: Proxy;
 let bad: Server;
-/** What the bad server does with a connection. */
+/** How the faulty server handles a connection. */
 let misbehave: (socket: Socket) => void;
 let badUrl: string;
 
@@ -43,12 +43,12 @@ afterEach(async () => {
 const isUp = (connection: AmqpConnection) =>
   waitFor("the connection", () => connection.check() === undefined, 30_000);
 const failures = () =>
-  rig.log.lines.filter(({ message }) => message === "broker away, connecting again");
+  rig.log.lines.filter(({ message }) => message === "broker disconnected, reconnecting");
 
 describe("AmqpConnection", () => {
-  it("connects, and says so in readiness and metrics", async () => {
+  it("connects, and reports it in readiness and metrics", async () => {
     const connection = await rig.connect(url);
-    expect(connection.check()).toStrictEqual({ reason: "broker away (test)", blocks: false });
+    expect(connection.check()).toStrictEqual({ reason: "broker down (test)", blocks: false });
 
     await isUp(connection);
 
@@ -58,7 +58,7 @@ describe("AmqpConnection", () => {
     expect(connection.blocked).toBe(false);
   });
 
-  it("takes a virtual host that is percent-encoded", async () => {
+  it("connects to a virtual host with a percent-encoded name", async () => {
     const other = new URL(url);
     other.pathname = "/%2F";
 
@@ -69,7 +69,7 @@ describe("AmqpConnection", () => {
     expect(connection.check()).toBeUndefined();
   });
 
-  it("waits for a broker that is away at start", async () => {
+  it("waits for a broker that is down at the start", async () => {
     proxy.refuse(true);
     const connection = await rig.connect(proxy.url);
     await waitFor("two failures", () => failures().length >= 2);
@@ -80,7 +80,7 @@ describe("AmqpConnection", () => {
     expect(await rig.metric("wellsent_amqp_connects_total")).toBe(1);
   });
 
-  it("says that the broker is gone, and comes back", async () => {
+  it("reports that the broker is down, and reconnects", async () => {
     const connection = await rig.connect(proxy.url);
     await isUp(connection);
 
@@ -88,14 +88,14 @@ describe("AmqpConnection", () => {
     proxy.cut();
     await waitFor("the loss", () => connection.check());
 
-    expect(connection.check()).toStrictEqual({ reason: "broker away (test)", blocks: false });
+    expect(connection.check()).toStrictEqual({ reason: "broker down (test)", blocks: false });
     expect(await rig.metric("wellsent_amqp_connection_up")).toBe(0);
     proxy.refuse(false);
     await isUp(connection);
     expect(await rig.metric("wellsent_amqp_connects_total")).toBe(2);
   });
 
-  it("reads the URL anew at each connect, so that a rotated password needs no restart", async () => {
+  it("reads the URL at each connect, so that a rotated password needs no restart", async () => {
     const wrong = new URL(url);
     wrong.password = "wrong";
     let current = wrong.href;
@@ -109,7 +109,7 @@ describe("AmqpConnection", () => {
   });
 
   it.each([
-    ["nothing, as while its file is away", ""],
+    ["empty text, as when its file is missing", ""],
     ["what is no URL", "secret"],
     ["another protocol", "http://secret.example"],
     ["a bad escape", "amqp://user:%zz@127.0.0.1/"],
@@ -132,7 +132,7 @@ describe("AmqpConnection", () => {
     ["answers in HTTP", (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
     ["closes amid a frame", (socket) => socket.end(Buffer.from([1, 0, 0, 0, 0, 1, 0, 0, 10]))],
     [
-      "resets amid a frame",
+      "resets in the middle of a frame",
       (socket) => socket.write(Buffer.from([1, 0, 0, 0]), () => socket.resetAndDestroy()),
     ],
     [
@@ -145,7 +145,7 @@ describe("AmqpConnection", () => {
     ],
     ["sends what does not belong there", (socket) => socket.end(heartbeat)],
     [
-      "sends a method that there is not",
+      "sends an unknown method",
       (socket) => socket.end(Buffer.from([1, 0, 0, 0, 0, 0, 4, 9, 9, 9, 9, 0xce])),
     ],
   ])("survives a server that %s, and connects to a good one", async (_, misbehaves) => {
@@ -160,7 +160,7 @@ describe("AmqpConnection", () => {
     expect(await rig.metric("wellsent_amqp_connects_total")).toBe(1);
   });
 
-  it("gives up after ten seconds a server that accepts and never answers, and connects to a good one", async () => {
+  it("leaves a server that never answers after ten seconds, and connects to another one", async () => {
     misbehave = () => undefined;
     let current = badUrl;
     const connection = await rig.connect(() => current);
@@ -172,7 +172,7 @@ describe("AmqpConnection", () => {
     expect(failures().length).toBeGreaterThanOrEqual(1);
   });
 
-  it("stops while it is not connected, and does not connect any more", async () => {
+  it("stops while it is disconnected, and does not connect afterwards", async () => {
     proxy.refuse(true);
     const connection = await rig.connect(proxy.url);
     await waitFor("a failure", () => failures().length);
@@ -181,11 +181,11 @@ describe("AmqpConnection", () => {
     proxy.refuse(false);
     const tries = failures().length;
 
-    expect(connection.check()).toMatchObject({ reason: "broker away (test)" });
+    expect(connection.check()).toMatchObject({ reason: "broker down (test)" });
     expect(failures()).toHaveLength(tries);
   });
 
-  it("stops within seconds when the broker answers nothing", async () => {
+  it("stops within seconds when the broker does not answer", async () => {
     const connection = await rig.connect(proxy.url);
     await isUp(connection);
     proxy.meddle(() => "drop");
@@ -196,7 +196,7 @@ describe("AmqpConnection", () => {
     expect(Date.now() - began).toBeLessThan(4_000);
   });
 
-  it("stops when it never started", async () => {
+  it("can be stopped before it was started", async () => {
     const { AmqpConnection: Connection } = await import("../src/connection.ts");
     const options = { url: () => url, service: "test", purpose: "test", ...rig.common };
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { createVhost, ctl, deleteVhost, type Probe, probe, waitFor } from "@wellsent/testing";
-import type { Delivery, Settlement } from "../src/consumer.ts";
+import type { Delivery, Settlement } from "../src/delivery.ts";
 import { FlowControl } from "../src/flow-control.ts";
 import { queues, Rig } from "./rig.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
@@ -10,7 +10,7 @@ let broker: Probe;
 let proxy: Proxy;
 let rig: Rig;
 let flow: FlowControl;
-/** The test's own queues: unsettled messages of one test are no business of the next. */
+/** Each test has its own queues, so that its unsettled messages do not affect the next test. */
 let one: string;
 let two: string;
 let count = 0;
@@ -32,7 +32,7 @@ afterEach(async () => {
   await broker.close();
 });
 
-/** Puts messages into a queue, which is declared if need be; each body is its number. */
+/** Publishes messages to a queue, and declares the queue first. Each body is the number of the message. */
 async function fill(queue: string, messages: number, from = 0): Promise<void> {
   for (const declared of queues(queue).queues)
     await broker.channel.assertQueue(declared.name, { arguments: declared.arguments });
@@ -57,7 +57,7 @@ function holdAll() {
   return { held, handle };
 }
 
-/** Whether a method has passed the proxy since. n.b. a cancelled consumer counts as one until all is settled. */
+/** Whether a method has passed the proxy since. The broker counts a cancelled consumer until its messages are settled. */
 function watchFor(name: string): () => boolean {
   let seen = false;
   proxy.meddle((method) => {
@@ -74,7 +74,7 @@ const depthIs = (queue: string, depth: number) =>
   waitFor(`${depth} in ${queue}`, async () => (await broker.depth(queue)) === depth);
 
 describe("Consumer", () => {
-  it("hands over what a message is and where it came from", async () => {
+  it("passes a message with its queue, exchange and properties to the handler", async () => {
     const { held, handle } = holdAll();
     await isUp(await rig.consume(url, { queues: [one], handle }));
 
@@ -97,7 +97,7 @@ describe("Consumer", () => {
     ["ack", 0],
     ["reject", 1],
   ] as const)(
-    "settles as it is told: %s leaves %i in the dead-letter queue",
+    "settles with the returned settlement: %s moves %i to the dead-letter queue",
     async (settlement, dead) => {
       await fill(one, 1);
       const consumer = await rig.consume(url, {
@@ -115,7 +115,7 @@ describe("Consumer", () => {
     },
   );
 
-  it("settles nothing when it is told to leave, and the broker takes it back at the end", async () => {
+  it("settles nothing after leave, and the broker has the message again after the stop", async () => {
     await fill(one, 1);
     const consumer = await rig.consume(url, {
       queues: [one],
@@ -139,23 +139,20 @@ describe("Consumer", () => {
         throw new Error("secret");
       },
     ],
-  ])(
-    "sends a message whose handler %s down the dead-letter path, and says no secret",
-    async (_, handle) => {
-      await fill(one, 1);
+  ])("dead-letters a message whose handler %s, and logs no secret", async (_, handle) => {
+    await fill(one, 1);
 
-      await rig.consume(url, { queues: [one], handle });
+    await rig.consume(url, { queues: [one], handle });
 
-      await depthIs(`${one}.rejected`, 1);
-      expect(rig.log.lines).toContainEqual(
-        expect.objectContaining({ level: "error", message: "delivery not handled", queue: one }),
-      );
-      expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
-      expect(await rig.metric("wellsent_amqp_deliveries_in_flight")).toBe(0);
-    },
-  );
+    await depthIs(`${one}.rejected`, 1);
+    expect(rig.log.lines).toContainEqual(
+      expect.objectContaining({ level: "error", message: "delivery not handled", queue: one }),
+    );
+    expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
+    expect(await rig.metric("wellsent_amqp_deliveries_in_flight")).toBe(0);
+  });
 
-  it("never holds more than its budget over all queues, a share of each", async () => {
+  it("never has more messages in flight than its budget, with a share of each queue", async () => {
     const names = [one, two, `three-${count}`];
     for (const name of names) await fill(name, 8);
     const { held, handle } = holdAll();
@@ -178,7 +175,7 @@ describe("Consumer", () => {
     expect(held).toHaveLength(24);
   });
 
-  it("holds one of each queue when its budget is smaller than their number", async () => {
+  it("has one message of each queue in flight when its budget is smaller than their number", async () => {
     await fill(one, 5);
     await fill(two, 5);
     const { held, handle } = holdAll();
@@ -192,7 +189,7 @@ describe("Consumer", () => {
     for (const { settle } of held) settle("leave");
   });
 
-  it("is unready, and blocks, until it consumes", async () => {
+  it("makes the service unready until it consumes", async () => {
     proxy.refuse(true);
     const consumer = await rig.consume(proxy.url, { queues: [one], handle: holdAll().handle });
     expect(consumer.check()).toStrictEqual({ reason: "not consuming", blocks: true });
@@ -204,7 +201,7 @@ describe("Consumer", () => {
 });
 
 describe("Consumer under flow control", () => {
-  it("takes nothing more, finishes what is in flight, and takes again", async () => {
+  it("consumes no more, settles the messages in flight, and consumes again", async () => {
     await fill(one, 3);
     const cancelled = watchFor("basic.cancel-ok");
     const { held, handle } = holdAll();
@@ -228,7 +225,7 @@ describe("Consumer under flow control", () => {
     held[2]?.settle("ack");
   });
 
-  it("consumes once, however often and fast it is switched", async () => {
+  it("consumes each queue once after many fast pauses and resumes", async () => {
     const consumer = await rig.consume(url, { queues: [one], handle: holdAll().handle, flow });
     await isUp(consumer);
 
@@ -244,7 +241,7 @@ describe("Consumer under flow control", () => {
     expect(consumer.check()).toBeUndefined();
   });
 
-  it("hands out as many again when it is switched off and on, though all from before is in flight", async () => {
+  it("consumes its whole budget again after a pause, although earlier messages are in flight", async () => {
     await fill(one, 5);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle, flow, budget: 2 });
@@ -260,7 +257,7 @@ describe("Consumer under flow control", () => {
     held[4]?.settle("ack");
   });
 
-  it("stays paused when the connection is lost and comes back", async () => {
+  it("stays paused when the connection is lost and restored", async () => {
     const { held, handle } = holdAll();
     const consumer = await rig.consume(proxy.url, { queues: [one], handle, flow });
     await isUp(consumer);
@@ -285,8 +282,8 @@ describe("Consumer under flow control", () => {
   });
 });
 
-describe("Consumer when a release is asked for", () => {
-  it("returns what is in flight, aborts its handlers, and takes it again", async () => {
+describe("Consumer after a release", () => {
+  it("returns the messages in flight, aborts their handlers, and consumes them again", async () => {
     await fill(one, 2);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle, flow });
@@ -305,7 +302,7 @@ describe("Consumer when a release is asked for", () => {
     expect(await rig.metric("wellsent_amqp_deliveries_total", { settled: "lost" })).toBe(2);
   });
 
-  it("returns it to the broker while paused, and does not take it again", async () => {
+  it("returns the messages to the broker while paused, and does not consume them", async () => {
     await fill(one, 1);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle, flow });
@@ -330,7 +327,7 @@ describe("Consumer with a budget of bytes", () => {
 
   const bytesInFlight = () => rig.metric("wellsent_amqp_delivery_bytes_in_flight");
 
-  it("holds few large messages, and consumes on as they are settled", async () => {
+  it("has few large messages in flight, and consumes more as they are settled", async () => {
     await fillLarge(12, 100_000);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle, budget: 100, budgetBytes: 300_000 });
@@ -344,7 +341,7 @@ describe("Consumer with a budget of bytes", () => {
     await waitFor("no bytes", async () => (await bytesInFlight()) === 0);
   });
 
-  it("does not count a body that its handler has let go of", async () => {
+  it("does not count a dropped body", async () => {
     await fillLarge(1, 100_000);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle });
@@ -359,7 +356,7 @@ describe("Consumer with a budget of bytes", () => {
     expect(await bytesInFlight()).toBe(0);
   });
 
-  it("holds as many small messages as its budget of messages", async () => {
+  it("has as many small messages in flight as its budget of messages", async () => {
     await fill(one, 150);
     const { held, handle } = holdAll();
     await rig.consume(url, { queues: [one], handle, budget: 50, budgetBytes: 4_194_304 });
@@ -427,7 +424,7 @@ describe("Consumer with a lock", () => {
     expect([first.reason(), second.reason()]).toEqual([undefined, "another test consumes"]);
   });
 
-  it("says once that it waits, and nothing of the channels that the broker closes", async () => {
+  it("logs once that it waits, and does not log the channels that the broker closes", async () => {
     await isUp((await setUp(holder, url)).consumer);
     const second = await setUp(rig, proxy.url);
     await waitFor("the second to wait", () => second.reason() === "another test consumes");
@@ -436,12 +433,14 @@ describe("Consumer with a lock", () => {
     await waitFor("one more", watchFor("channel.open-ok"));
 
     const said = rig.log.lines.filter(({ level }) => level === "warn" || level === "error");
-    expect(said.map(({ message }) => message)).toEqual(["waiting: another test consumes"]);
+    expect(said.map(({ message }) => message)).toEqual([
+      "lock not acquired: another test consumes",
+    ]);
   });
 });
 
 describe("Consumer on a lost channel", () => {
-  it("settles no message but the one it handled, when connections break amid handling", async () => {
+  it("settles only the handled message when connections break during handling", async () => {
     await fill(one, 40);
     const acknowledged: number[] = [];
     const { held, handle } = holdAll();
@@ -455,7 +454,7 @@ describe("Consumer on a lost channel", () => {
       );
       proxy.cut();
       await waitFor("the loss", () => held.at(-1)?.delivery.signal.aborted);
-      // Stale: the same delivery tags are other messages on the next channel.
+      // The tags are stale: on the next channel, the same tags belong to other messages.
       for (const { settle } of held) settle("ack");
     }
     const settleAll = () => {
@@ -493,7 +492,7 @@ describe("Consumer on a lost channel", () => {
 });
 
 describe("Consumer of a queue that is deleted", () => {
-  it("declares the queue anew and consumes from it and the others", async () => {
+  it("declares the queue again and consumes all queues", async () => {
     const { held, handle } = holdAll();
     const consumer = await rig.consume(url, { queues: [one, two], handle });
     await isUp(consumer);
@@ -512,7 +511,7 @@ describe("Consumer of a queue that is deleted", () => {
     expect(rig.failures).toStrictEqual([]);
   });
 
-  it("settles nothing on the channel of the queue that was deleted", async () => {
+  it("settles nothing on the channel of the deleted queue", async () => {
     await fill(one, 1);
     await fill(two, 1);
     const { held, handle } = holdAll();
@@ -529,7 +528,7 @@ describe("Consumer of a queue that is deleted", () => {
     await depthIs(two, 0);
   });
 
-  it("heals when that happens before its channel is built", async () => {
+  it("recovers when the queue is deleted before its channel is built", async () => {
     const secondConsume = Promise.withResolvers<"pass">();
     let consumes = 0;
     let cancelled = false;
@@ -558,7 +557,7 @@ describe("Consumer of a queue that is deleted", () => {
 });
 
 describe("Consumer#stop", () => {
-  it("finishes and settles what is in flight, and takes nothing more", async () => {
+  it("settles the messages in flight, and consumes no more", async () => {
     await fill(one, 5);
     const cancelled = watchFor("basic.cancel-ok");
     const { held, handle } = holdAll();
@@ -578,7 +577,7 @@ describe("Consumer#stop", () => {
     await depthIs(`${one}.rejected`, 1);
   });
 
-  it("returns to the broker at the deadline what is not finished", async () => {
+  it("returns unfinished messages to the broker at the deadline", async () => {
     await fill(one, 1);
     const { held, handle } = holdAll();
     const consumer = await rig.consume(url, { queues: [one], handle });
@@ -591,7 +590,7 @@ describe("Consumer#stop", () => {
     held[0]?.settle("ack");
   });
 
-  it("does not begin again when it is resumed while it stops", async () => {
+  it("does not consume when it is resumed while it stops", async () => {
     await fill(one, 2);
     const { held, handle } = holdAll();
     const consumer = await rig.consume(url, { queues: [one], handle, flow, budget: 1 });
@@ -607,7 +606,7 @@ describe("Consumer#stop", () => {
     await depthIs(one, 1);
   });
 
-  it("stops within seconds when the broker answers nothing", async () => {
+  it("stops within seconds when the broker does not answer", async () => {
     await fill(one, 1);
     const { held, handle } = holdAll();
     const consumer = await rig.consume(proxy.url, { queues: [one], handle });

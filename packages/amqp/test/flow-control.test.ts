@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { FlowControl } from "../src/flow-control.ts";
 
-/** A flow, and what its subscriber was told. */
+/** A flow, and the calls of its subscriber. */
 function watched() {
   const flow = new FlowControl();
   const told: string[] = [];
@@ -26,7 +26,7 @@ describe("FlowControl", () => {
     expect([flow.paused, told]).toEqual([false, ["pause", "resume"]]);
   });
 
-  it("counts a holder once, however often it pauses", () => {
+  it("counts a holder once that pauses several times", () => {
     const { flow, told } = watched();
 
     flow.pause("disk");
@@ -46,7 +46,7 @@ describe("FlowControl", () => {
     expect([flow.paused, told]).toEqual([true, ["pause"]]);
   });
 
-  it("has a holder's pause and resume in one turn reach subscribers in order", () => {
+  it("calls subscribers in order when a holder pauses and resumes at once", () => {
     const { flow, told } = watched();
 
     flow.pause("relays");
@@ -55,7 +55,7 @@ describe("FlowControl", () => {
     expect(told).toEqual(["pause", "resume"]);
   });
 
-  it("passes a release on whether it is paused or not", () => {
+  it("passes a release on while paused and while not paused", () => {
     const { flow, told } = watched();
 
     flow.release();
@@ -65,7 +65,7 @@ describe("FlowControl", () => {
     expect(told).toEqual(["release", "pause", "release"]);
   });
 
-  it("knows a pause from before anybody subscribed", () => {
+  it("is paused by a pause before the first subscription", () => {
     const flow = new FlowControl();
     flow.pause("operator");
 

@@ -1,7 +1,7 @@
 import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 
-/** AMQP 0-9-1 methods that tests meddle with, by class and method id. */
+/** The AMQP 0-9-1 methods that tests change, by class and method id. */
 const METHODS: Record<string, string> = {
   "10.30": "connection.tune",
   "10.41": "connection.open-ok",
@@ -21,24 +21,24 @@ const PROTOCOL_HEADER_BYTES = 8;
 const FRAME_HEADER_BYTES = 7;
 const METHOD_FRAME = 1;
 
-/** What becomes of a frame: passed on, dropped, or the connection reset before or closed amid it. */
+/** How a frame is handled: passed on, dropped, or the connection is reset before it or closed within it. */
 export type Act = "pass" | "drop" | "reset" | "half";
 
 type Decide = (method: string, frame: Buffer) => Act | Promise<Act>;
 
-/** A TCP proxy before the broker that a test controls, frame by frame. */
+/** A TCP proxy before the broker. A test controls each frame. */
 export interface Proxy {
   /** The broker's URL, through the proxy. */
   url: string;
-  /** Decides about every frame from now on, in their order; it may write into a frame. Method "" is no method. */
+  /** Decides how each later frame is handled, in order. It may change a frame. A frame that has no method has the method "". */
   meddle: (decide: Decide) => void;
   /** Resets every connection. */
   cut: () => void;
-  /** While true, connections are kept open and nothing passes, which is what a stalled network looks like. */
+  /** While true, connections stay open and no byte passes, as on a stalled network. */
   stall: (stalling: boolean) => void;
   /** Resets new connections at once while true. */
   refuse: (refusing: boolean) => void;
-  /** Ends whatever goes through it, so that nobody waits for an answer, and itself. */
+  /** Closes all connections and the proxy. */
   close: () => Promise<void>;
 }
 
@@ -124,7 +124,7 @@ async function pump(
       }
     }
   } catch {
-    // The other side went first.
+    // The other side has closed first.
   }
   sink.end();
 }

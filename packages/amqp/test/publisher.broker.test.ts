@@ -26,7 +26,7 @@ let url: string;
 let broker: Probe;
 let proxy: Proxy;
 let rig: Rig;
-/** Lets the confirms through that {@link holdConfirms} keeps back. */
+/** Passes on the confirms that {@link holdConfirms} holds back. */
 let release: () => void;
 
 beforeAll(async () => {
@@ -64,7 +64,7 @@ const message = (overrides: Partial<Publication> = {}): Publication => ({
   ...overrides,
 });
 
-/** Keeps the broker's confirms back. */
+/** Holds back the broker's confirms. */
 function holdConfirms(): void {
   const { promise, resolve } = Promise.withResolvers<"pass">();
   proxy.meddle((method) => (method === "basic.ack" ? promise : "pass"));
@@ -73,7 +73,7 @@ function holdConfirms(): void {
   };
 }
 
-/** What a publish came to: undefined when it was confirmed. */
+/** Resolves to the error of a publish, or to undefined if it was confirmed. */
 const settled = (publish: Promise<void>) => publish.catch((error: unknown) => error);
 
 describe("Publisher#publish", () => {
@@ -105,7 +105,7 @@ describe("Publisher#publish", () => {
     });
   });
 
-  it("leaves the type of a foreign message out", async () => {
+  it("publishes a message without a type", async () => {
     const publisher = await startPublisher();
 
     await publisher.publish(message({ type: undefined }));
@@ -114,7 +114,7 @@ describe("Publisher#publish", () => {
     expect(stored && stored.properties.type).toBeUndefined();
   });
 
-  it("confirms a thousand messages at a time, each once", async () => {
+  it("confirms a thousand concurrent messages, each once", async () => {
     const publisher = await startPublisher();
 
     await Promise.all(Array.from({ length: 1_000 }, () => publisher.publish(message())));
@@ -126,7 +126,7 @@ describe("Publisher#publish", () => {
     expect(await rig.metric("wellsent_amqp_publishes_in_flight")).toBe(0);
   });
 
-  it("refuses with AMQP_UNROUTABLE what no queue is bound for", async () => {
+  it("rejects with AMQP_UNROUTABLE if no queue is bound", async () => {
     const publisher = await startPublisher();
 
     const error = await settled(publisher.publish(message({ exchange: "unbound" })));
@@ -141,7 +141,7 @@ describe("Publisher#publish", () => {
     ).toBe(1);
   });
 
-  it("tells a returned message from a routed one of the same id beside it", async () => {
+  it("distinguishes a returned message from a routed one with the same id", async () => {
     const publisher = await startPublisher();
     const exchanges = ["bound", "unbound", "bound"];
 
@@ -154,7 +154,7 @@ describe("Publisher#publish", () => {
     expect(results).toMatchObject([undefined, { code: "AMQP_UNROUTABLE" }, undefined]);
   });
 
-  it("refuses with AMQP_UNROUTABLE through the default exchange, when the queue is away", async () => {
+  it("rejects with AMQP_UNROUTABLE on the default exchange if the queue is missing", async () => {
     const publisher = await startPublisher();
 
     const publish = publisher.publish(message({ exchange: "", routingKey: "absent" }));
@@ -163,7 +163,7 @@ describe("Publisher#publish", () => {
     expect(await rig.metric("wellsent_amqp_publishes_total", { exchange: "(default)" })).toBe(1);
   });
 
-  it("does not know with AMQP_NACKED what the queue has not taken", async () => {
+  it("rejects with AMQP_NACKED if the queue did not store the message", async () => {
     const publisher = await startPublisher();
     const publish = () => settled(publisher.publish(message({ exchange: "", routingKey: "full" })));
 
@@ -173,7 +173,7 @@ describe("Publisher#publish", () => {
     expect(refused).toMatchObject({ code: "AMQP_NACKED" });
   });
 
-  it("refuses with AMQP_WINDOW_FULL while too many wait for their confirm", async () => {
+  it("rejects with AMQP_WINDOW_FULL while too many messages wait for their confirms", async () => {
     holdConfirms();
     const publisher = await startPublisher({ windowSize: 2 });
     const waiting = [publisher.publish(message()), publisher.publish(message())];
@@ -185,7 +185,7 @@ describe("Publisher#publish", () => {
     await expect(publisher.publish(message())).resolves.toBeUndefined();
   });
 
-  it("does not know with AMQP_CONFIRM_TIMEOUT what is not confirmed in time, and keeps its place in the window", async () => {
+  it("rejects with AMQP_CONFIRM_TIMEOUT without a confirm in time, and the message stays in the window", async () => {
     holdConfirms();
     const publisher = await startPublisher({ windowSize: 1, timeoutMs: 100 });
 
@@ -198,7 +198,7 @@ describe("Publisher#publish", () => {
     await waitFor("room in the window", () => !publisher.refusal());
   });
 
-  it("does not know with AMQP_CHANNEL_LOST what was unconfirmed when the connection broke, and hangs with none", async () => {
+  it("rejects all unconfirmed messages with AMQP_CHANNEL_LOST when the connection breaks", async () => {
     holdConfirms();
     const publisher = await startPublisher();
     const publishes = Array.from({ length: 100 }, () => settled(publisher.publish(message())));
@@ -214,7 +214,7 @@ describe("Publisher#publish", () => {
     expect(await rig.metric("wellsent_amqp_publishes_in_flight")).toBe(0);
   });
 
-  it("does not know with AMQP_CHANNEL_LOST when the broker closes the channel, and heals", async () => {
+  it("rejects with AMQP_CHANNEL_LOST when the broker closes the channel, and recovers", async () => {
     const publisher = await startPublisher();
 
     await expect(publisher.publish(message({ exchange: "absent" }))).rejects.toMatchObject({
@@ -225,7 +225,7 @@ describe("Publisher#publish", () => {
     await expect(publisher.publish(message())).resolves.toBeUndefined();
   });
 
-  it("refuses with AMQP_DISCONNECTED while the broker is away, and publishes when it is back", async () => {
+  it("rejects with AMQP_DISCONNECTED while the broker is down, and publishes when it is up", async () => {
     const publisher = await startPublisher();
     proxy.refuse(true);
     proxy.cut();
@@ -240,13 +240,13 @@ describe("Publisher#publish", () => {
     await expect(publisher.publish(message())).resolves.toBeUndefined();
   });
 
-  it("refuses before it was ever connected", async () => {
+  it("rejects before the first connection", async () => {
     const publisher = await rig.publish("amqp://127.0.0.1:1/");
 
     await expect(publisher.publish(message())).rejects.toMatchObject({ code: "AMQP_DISCONNECTED" });
   });
 
-  it("refuses what AMQP cannot carry, and still tells the messages beside it apart", async () => {
+  it("rejects a message that AMQP cannot encode, without an effect on other messages", async () => {
     const publisher = await startPublisher();
     const huge = { headers: { huge: "x".repeat(100_000) } };
 
@@ -265,7 +265,7 @@ describe("Publisher#publish", () => {
     ]);
   });
 
-  it("publishes again once the queue it published to was deleted and is bound anew", async () => {
+  it("publishes again after its queue was deleted and bound again", async () => {
     const publisher = await startPublisher();
     await broker.channel.deleteQueue("queue");
     await expect(publisher.publish(message())).rejects.toMatchObject({ code: "AMQP_UNROUTABLE" });
@@ -297,7 +297,7 @@ describe("Publisher#publishUntilConfirmed", () => {
     expect(ids).toStrictEqual(["again", "again"]);
   });
 
-  it("waits out that no queue is bound", async () => {
+  it("retries until a queue is bound", async () => {
     const publisher = await startPublisher();
     const publish = publisher.publishUntilConfirmed(message({ exchange: "", routingKey: "later" }));
     await waitFor("a return", () =>
@@ -310,7 +310,7 @@ describe("Publisher#publishUntilConfirmed", () => {
     expect(await broker.depth("later")).toBe(1);
   });
 
-  it("rejects with what went wrong when the signal aborts first", async () => {
+  it("rejects with the last error when the signal aborts first", async () => {
     const publisher = await rig.publish("amqp://127.0.0.1:1/");
     const abort = new AbortController();
     const publish = publisher.publishUntilConfirmed(message(), abort.signal);
@@ -322,7 +322,7 @@ describe("Publisher#publishUntilConfirmed", () => {
 });
 
 describe("Publisher#stop", () => {
-  it("waits for the confirms that are due", async () => {
+  it("waits for the outstanding confirms", async () => {
     holdConfirms();
     const publisher = await startPublisher();
     const publish = publisher.publish(message());
@@ -336,7 +336,7 @@ describe("Publisher#stop", () => {
     expect(publisher.refusal()).toMatchObject({ code: "AMQP_DISCONNECTED" });
   });
 
-  it("leaves a confirm that does not come at the deadline, as unknown", async () => {
+  it("rejects with an unknown outcome if the confirm does not arrive before the deadline", async () => {
     holdConfirms();
     const publisher = await startPublisher({ timeoutMs: 1_000 });
     const publish = settled(publisher.publish(message()));

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => deleteVhost(url));
 
-/** A consumer and a publisher through a proxy, with a topology that has some of everything. */
+/** A consumer and a publisher through a proxy, with an exchange, a queue and a binding. */
 async function start() {
   const queue = `queue-${++count}`;
   const topology: Topology = {
@@ -50,7 +50,7 @@ async function start() {
   return { proxy, rig, bodies, queue, begin, stop };
 }
 
-/** Does this to the first methods of this name, on the publisher's connection and on the consumer's. */
+/** Handles the first method of this name on each of the two connections in this way. */
 function meddleWith(proxy: Proxy, name: string, act: Act, times = 2): () => number {
   let met = 0;
   proxy.meddle((method) => (method === name && met++ < times ? act : "pass"));
@@ -70,7 +70,7 @@ const METHODS = [
 
 describe("publisher and consumer", () => {
   it.each(METHODS.flatMap((method) => [["reset", method] as const, ["half", method] as const]))(
-    "recover from a connection that ends, %s, at %s",
+    "recover from a connection that ends (%s) at %s",
     async (act, method) => {
       const { proxy, bodies, begin, stop } = await start();
       const met = meddleWith(proxy, method, act);
@@ -84,7 +84,7 @@ describe("publisher and consumer", () => {
     },
   );
 
-  it("lose nothing that was confirmed while connections break under load", async () => {
+  it("lose no confirmed message while connections break under load", async () => {
     const { proxy, rig, bodies, begin, stop } = await start();
     const publish = await begin();
     const published: string[] = [];
@@ -103,7 +103,7 @@ describe("publisher and consumer", () => {
     await stop();
   });
 
-  it("lose nothing when the queue is deleted while nothing is in it", async () => {
+  it("lose no message when an empty queue is deleted", async () => {
     const { queue, bodies, begin, stop } = await start();
     const publish = await begin();
     await publish("before");
@@ -119,7 +119,7 @@ describe("publisher and consumer", () => {
     await stop();
   });
 
-  it("connect anew when heartbeats stop, and until then no publish hangs", async () => {
+  it("reconnect when heartbeats stop, and no publish hangs until then", async () => {
     const { proxy, rig, bodies, begin, stop } = await start();
     // The broker asks for a heartbeat every second, in the last field of its Connection.Tune.
     proxy.meddle((method, frame) => {
@@ -144,7 +144,7 @@ describe("publisher and consumer", () => {
     await stop();
   });
 
-  it("build anew after fifteen seconds when an answer to their build does not come", async () => {
+  it("build another channel after fifteen seconds without an answer", async () => {
     const { proxy, bodies, begin, stop } = await start();
     const dropped = meddleWith(proxy, "queue.declare-ok", "drop");
     const publish = await begin();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Delivery } from "../src/consumer.ts";
+import type { Delivery } from "../src/delivery.ts";
 import { copyOf, isForged, shortString } from "../src/republish.ts";
 
 const body = Buffer.from("{}");
@@ -14,7 +14,7 @@ function headersOf(headers: Record<string, unknown>): object {
 }
 
 describe("copyOf", () => {
-  it("is the same message for another queue, by the default exchange", () => {
+  it("returns the same message for another queue, on the default exchange", () => {
     const properties = { messageId: "7", type: "email.v1", headers: { a: "b", n: 1, yes: true } };
 
     expect(
@@ -51,11 +51,11 @@ describe("copyOf", () => {
     expect(headersOf({ odd: value, kept: "y" })).toEqual({ kept: "y" });
   });
 
-  it("leaves out all headers when they are larger than a client can write", () => {
+  it("omits all headers when they are larger than the client can write", () => {
     expect(headersOf({ large: "x".repeat(17_000), kept: "y" })).toEqual({});
   });
 
-  it("makes an id for a message without one, or with one that cannot be written", () => {
+  it("creates an id for a message without one, or with one that cannot be written", () => {
     for (const messageId of [undefined, "", "x".repeat(256)]) {
       const properties = { messageId } as Delivery["properties"];
       expect(copyOf({ body, properties }, "queue").messageId).toMatch(/^[\da-f-]{36}$/);

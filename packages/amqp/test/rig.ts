@@ -1,7 +1,8 @@
 import { Registry } from "prom-client";
 import { createAmqpMetrics } from "../src/metrics.ts";
 import { AmqpConnection } from "../src/connection.ts";
-import { Consumer, type ConsumerOptions } from "../src/consumer.ts";
+import { Consumer } from "../src/consumer.ts";
+import type { ConsumerOptions } from "../src/consumer-options.ts";
 import { Publisher, type PublisherOptions } from "../src/publisher.ts";
 import type { Topology } from "../src/declare.ts";
 import { FlowControl } from "../src/flow-control.ts";
@@ -11,7 +12,7 @@ import { createFakeLog } from "@wellsent/testing";
 export const NOTHING: Topology = { exchanges: [], queues: [], bindings: [] };
 const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000 };
 
-/** Quorum queues of these names; `<name>.rejected` takes what is rejected in each. */
+/** Returns quorum queues with these names. Messages rejected in a queue go to `<name>.rejected`. */
 export function queues(...names: string[]): Topology {
   const dead = (name: string) => ({
     "x-dead-letter-exchange": "",
@@ -26,7 +27,7 @@ export function queues(...names: string[]): Topology {
   };
 }
 
-/** What a test starts, with a log and metrics of its own; whatever was started is stopped by `stop`. */
+/** Starts the components of a test, with their own log and metrics. `stop` stops all of them. */
 export class Rig {
   readonly log = createFakeLog();
   readonly registry = new Registry();
@@ -37,7 +38,7 @@ export class Rig {
   };
   readonly #components: Component[] = [];
 
-  /** A connection, started. */
+  /** Starts a connection. */
   async connect(url: string | (() => string)): Promise<AmqpConnection> {
     const connection = new AmqpConnection({
       url: typeof url === "string" ? () => url : url,
@@ -51,7 +52,7 @@ export class Rig {
     return connection;
   }
 
-  /** A publisher on a connection of its own, started. */
+  /** Starts a publisher with its own connection. */
   async publish(url: string, options: Partial<PublisherOptions> = {}): Promise<Publisher> {
     const connection = await this.connect(url);
     const publisher = new Publisher({
@@ -67,7 +68,7 @@ export class Rig {
     return publisher;
   }
 
-  /** A consumer on a connection of its own, started. */
+  /** Starts a consumer with its own connection. */
   async consume(
     url: string,
     options: Pick<ConsumerOptions, "queues" | "handle"> & Partial<ConsumerOptions>,
@@ -91,12 +92,12 @@ export class Rig {
     return { metrics: this.metrics, log: this.log, fail: this.fail };
   }
 
-  /** Makes a component the rig's to stop. */
+  /** Adds a component for `stop`. */
   adopt(component: Component): void {
     this.#components.push(component);
   }
 
-  /** The value of a metric with these labels. */
+  /** Returns the value of a metric with these labels. */
   async metric(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
     const metric = await this.registry.getSingleMetric(name)?.get();
     return metric?.values.find((one) =>

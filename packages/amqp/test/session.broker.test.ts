@@ -31,7 +31,7 @@ interface TestOptions extends SessionOptions {
 
 class TestSession extends Session<TestOptions> {
   readonly name = "test";
-  protected override readonly againMs = this.options.everyMs;
+  protected override readonly rebuildMs = this.options.everyMs;
 
   protected build(channel: ConfirmChannel) {
     return this.options.onBuild(channel);
@@ -54,7 +54,7 @@ async function startSession(
 const channelOf = (session: TestSession) => waitFor("a channel", () => session.channel);
 
 describe("Session", () => {
-  it("declares its topology before it gives its channel away", async () => {
+  it("declares its topology before its channel is available", async () => {
     const session = await startSession(queues("declared"));
 
     await channelOf(session);
@@ -62,7 +62,7 @@ describe("Session", () => {
     expect(await broker.depth("declared")).toBe(0);
   });
 
-  it("declares again what exists already", async () => {
+  it("declares existing exchanges and queues again", async () => {
     await channelOf(await startSession(queues("twice")));
 
     await channelOf(await startSession(queues("twice")));
@@ -104,7 +104,7 @@ describe("Session", () => {
     expect(session.channel).toBeUndefined();
   });
 
-  it("waits for rights rather than failing when the broker refuses access", async () => {
+  it("retries when the broker refuses access, and does not fail", async () => {
     const forbidden = { name: "amq.forbidden", type: "fanout" as const, durable: true };
     const session = await startSession({ ...NOTHING, exchanges: [forbidden] });
 
@@ -129,7 +129,7 @@ describe("Session", () => {
     expect(await broker.depth("closed")).toBe(0);
   });
 
-  it("builds a new channel when it is told to", async () => {
+  it("builds a new channel after release", async () => {
     const session = await startSession(NOTHING);
     const old = await channelOf(session);
 
@@ -142,7 +142,7 @@ describe("Session", () => {
     expect(() => old.publish("", "x", Buffer.alloc(0))).toThrow("Channel closed");
   });
 
-  it("tries again, more slowly each time, while the channel cannot be built", async () => {
+  it("retries with growing pauses while the channel cannot be built", async () => {
     const tries: number[] = [];
     const session = await startSession(NOTHING, () => {
       tries.push(Date.now());
@@ -157,7 +157,7 @@ describe("Session", () => {
     expect(JSON.stringify(rig.log.lines)).not.toContain("secret");
   });
 
-  it("builds again on the same channel every so often, and anew on another when that fails", async () => {
+  it("repeats the build on its channel, and builds another channel when that fails", async () => {
     const built: ConfirmChannel[] = [];
     await startSession(
       NOTHING,
@@ -174,7 +174,7 @@ describe("Session", () => {
     expect(built.slice(0, 3)).toEqual([built[0], built[0], built[0]]);
   });
 
-  it("stops within seconds, and gives no channel, while its build is not answered", async () => {
+  it("stops within seconds, without a channel, while its build has no answer", async () => {
     const proxy = await startProxy(url);
     let dropped = false;
     proxy.meddle((method) => {
@@ -193,7 +193,7 @@ describe("Session", () => {
     await proxy.close();
   });
 
-  it("stops before it was ever connected", async () => {
+  it("can be stopped before the first connection", async () => {
     const session = await startSession(NOTHING, undefined, "amqp://127.0.0.1:1/");
 
     await session.stop();
@@ -201,7 +201,7 @@ describe("Session", () => {
     expect(session.channel).toBeUndefined();
   });
 
-  it("closes its channel and builds no other when it stops", async () => {
+  it("closes its channel when it stops, and builds no other", async () => {
     const builds: ConfirmChannel[] = [];
     const session = await startSession(NOTHING, (channel) => {
       builds.push(channel);

@@ -68,7 +68,7 @@ export function toEmailMessage(id: string, email: Email, traceparent?: unknown, 
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
     headers: { ...traceOf(traceparent), ...(doubtful && { [MAYBE_DUPLICATE]: true }) },
-    ifAgain: { [MAYBE_DUPLICATE]: true },
+    retryHeaders: { [MAYBE_DUPLICATE]: true },
     body: Buffer.from(JSON.stringify(email)),
   };
 }

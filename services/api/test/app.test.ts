@@ -200,7 +200,7 @@ describe("POST /send", () => {
 
     expect(response.status).toBe(202);
     expect(published).toHaveLength(1);
-    expect(published[0]?.ifAgain).toEqual({ "x-maybe-duplicate": true });
+    expect(published[0]?.retryHeaders).toEqual({ "x-maybe-duplicate": true });
   });
 
   it("accepts every send that waited, though more than the publish window waited", async () => {

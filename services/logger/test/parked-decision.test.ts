@@ -70,7 +70,7 @@ describe("createDecide", () => {
         routingKey: "replay",
         messageId: `${EMAIL}.0.1`,
         headers: { traceparent: "t" },
-        ifAgain: { "x-maybe-duplicate": true },
+        retryHeaders: { "x-maybe-duplicate": true },
       }),
     ]);
   });

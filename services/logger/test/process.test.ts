@@ -29,7 +29,7 @@ describe("the logger's process", () => {
     const service = await start(temporaryDirectory());
 
     await waitFor("it has started", () => service.output().includes('"started"'));
-    const reasons = ["broker away (publish)", "broker away (consume)", "not consuming"];
+    const reasons = ["broker down (publish)", "broker down (consume)", "not consuming"];
     await waitFor("its reasons", async () => (await reasonsOf(service)).join() === reasons.join());
     expect(await service.end("SIGTERM")).toBe(0);
   });
@@ -59,7 +59,7 @@ describe("the logger's process", () => {
     await waitFor("it names the reason", async () =>
       (await reasonsOf(second)).includes("writer lock: another writer holds the directory"),
     );
-    expect(second.output()).not.toContain("broker away");
+    expect(second.output()).not.toContain("broker down");
     await first.end("SIGKILL");
     await waitFor("the second has started", () => second.output().includes('"started"'));
     expect((await reasonsOf(second)).join()).not.toContain("writer lock");

@@ -34,7 +34,7 @@ export class QueueMonitor extends Session<QueueMonitorOptions> {
   readonly name = "queue monitor";
   readonly #times = this.options.times ?? TIMES;
   readonly #way = wayOfEmails(this.options.topology);
-  protected override readonly againMs: number = this.#times.lookMs;
+  protected override readonly rebuildMs: number = this.#times.lookMs;
   #verifiedAt = -Infinity;
   #declaredAt = performance.now();
   #depth = 0;

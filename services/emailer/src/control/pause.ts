@@ -28,7 +28,7 @@ export interface PauseOptions extends SessionOptions {
  */
 export class Pause extends Session<PauseOptions> {
   readonly name = "pause";
-  protected override readonly againMs: number = LOOK_MS;
+  protected override readonly rebuildMs: number = LOOK_MS;
   #paused: boolean | undefined;
   /** Aborts when the present pause ends. */
   #resumed = new AbortController();

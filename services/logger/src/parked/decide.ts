@@ -100,7 +100,7 @@ function replay(id: DeliveryId, message: Parked, doubtful: boolean): Publication
     exchange: ENTRY_EXCHANGE,
     messageId: formatDeliveryId(nextOf(id)),
     headers: { ...Object.fromEntries(kept), ...(doubtful && { [MAYBE_DUPLICATE]: true }) },
-    ifAgain: { [MAYBE_DUPLICATE]: true },
+    retryHeaders: { [MAYBE_DUPLICATE]: true },
   };
 }
 
