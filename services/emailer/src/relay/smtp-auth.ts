@@ -9,16 +9,19 @@ interface Credentials {
   pass: string;
 }
 
-/** SASL mechanisms in the order that we prefer. PLAIN is tried where the relay offers none: its reply then says why. */
+/** SASL mechanisms in order of preference. PLAIN is tried if the relay offers none of them: its reply names the reason. */
 const MECHANISMS = ["PLAIN", "LOGIN", "CRAM-MD5"] as const;
 
-/** Authenticates (RFC 4954). `timeoutMs` is for each reply. @throws {SmtpError} EAUTH */
+/**
+ * Authenticates (RFC 4954). `timeoutMs` is for each reply. Sends nothing for an empty password, nor for NUL in either text:
+ * PLAIN separates its fields by NUL (RFC 4616 §2). @throws {SmtpError} EAUTH
+ */
 export async function authenticate(
   connection: SmtpConnection,
   { user, pass }: Credentials,
   timeoutMs: number,
 ): Promise<void> {
-  if (pass === "") throw new SmtpError("EAUTH", "AUTH");
+  if (pass === "" || `${user}${pass}`.includes("\0")) throw new SmtpError("EAUTH", "AUTH");
   const offered = connection.extensions.get("AUTH")?.split(" ") ?? [];
   const mechanism = MECHANISMS.find((each) => offered.includes(each)) ?? "PLAIN";
   const say = (line: string) => connection.command("AUTH", line, timeoutMs);
