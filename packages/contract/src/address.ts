@@ -5,23 +5,23 @@ import * as z from "zod";
 const ADDRESS_MAX = 254;
 /** RFC 5322 §3.2.3: atoms with dots between them. */
 const DOT_ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
-/** Some carriers have mailboxes with dots at the ends or in a row. RFC 5321 §4.1.2 has such a local part in quotes. */
+/** Some carriers have mailboxes with dots at the ends or in a row. RFC 5321 §4.1.2 requires quotes around these local parts. */
 const LOOSE_DOTS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+$/;
 /**
- * RFC 5321 §4.1.2: a quoted local part of printable ASCII. Angle brackets are not accepted, because SMTP clients take them
- * for those around the path.
+ * RFC 5321 §4.1.2: a quoted local part of printable ASCII. Angle brackets are not accepted, because SMTP clients confuse them
+ * with the brackets around the path.
  */
 const QUOTED_STRING = /^"([ !#-;=?-[\]-~]|\\[ -;=?-~])*"$/;
 /**
- * RFC 1035 §2.3.4 allows 63 octets a label, RFC 5321 §4.5.3.1.2 allows 255 a domain. The underscore is no letter of a host
- * name, but domains with one receive mail, and Postfix accepts them too.
+ * RFC 1035 §2.3.4 allows 63 octets a label, RFC 5321 §4.5.3.1.2 allows 255 a domain. A host name has no underscore,
+ * but domains with one receive mail, and Postfix accepts them too.
  */
 const DOMAIN =
   /^(?=.{1,255}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 const ALL_NUMERIC = /^[\d.]+$/;
-/** Characters that end or change a host in a URL, which `domainToASCII` parses. */
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+/** Characters that end or change the host of a URL. `domainToASCII` parses its argument as a host. */
+// eslint-disable-next-line no-control-regex -- the pattern matches control characters
 const FOREIGN = /[\s%/\\:?#[\]@\u0000-\u001f\u007f]/;
 
 /**
@@ -35,7 +35,7 @@ export const addressSchema = z.string().transform((address, context) => {
   return z.NEVER;
 });
 
-/** A domain as addresses have it: in lower case, and in A-labels where it is internationalised. */
+/** A domain in the form of {@link parseAddress}: in lower case, with A-labels if it is internationalised. */
 export const domainSchema = z
   .string()
   .refine(isDomain, "must be a domain such as example.com")

@@ -1,13 +1,13 @@
 import { createHash, randomInt } from "node:crypto";
 
-/** How far back an earlier adoption of the same message is looked for, in milliseconds. */
+/** How old an earlier adoption of the same message may be to be found. Milliseconds. */
 export const ADOPTION_WINDOW_MS = 120_000;
 
 /** The form of a digest. */
 export const DIGEST = /^[89ab][\da-f]{3}-[\da-f]{12}$/;
 const RAND_A_MAX = 0x1000;
 
-/** A message that came without an id of ours. */
+/** A message without an id of ours. */
 export interface ForeignMessage {
   body: Buffer;
   properties: { messageId?: unknown; timestamp?: unknown };

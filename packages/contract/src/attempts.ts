@@ -1,23 +1,23 @@
 import { isAttemptQueue } from "./ladder.ts";
 import { EMAILER_QUEUE } from "./topology.ts";
 
-/** The header that marks a message whose delivery may have been made before. */
+/** The header of a message of which another copy may exist. */
 export const MAYBE_DUPLICATE = "x-maybe-duplicate";
 
-/** The header of a parked email that was never split: the message is the delivery of each of its recipients. */
+/** The header of a parked email that was never split: the message stands for the deliveries to all its recipients. */
 export const PARKED_WHOLE = "x-parked-whole";
 
-/** The counts that a broker keeps in a message. */
+/** A message with the counts that the broker keeps in its headers. */
 export interface Counted {
   headers: Readonly<Record<string, unknown>>;
-  /** Such as `3.10.8`. */
+  /** For example `3.10.8`. */
   brokerVersion: string;
 }
 
 /**
- * Returns the number of this attempt, 1 for the first: one more than the rejections in any queue of the emailer. So no two
- * attempts have the same number when the schedule changes. The broker counts, so clocks do not matter, and an outage of a
- * relay uses no attempt.
+ * Returns the number of this attempt, 1 for the first: one more than the rejections in any queue of the emailer. So the
+ * numbers stay unique when the schedule changes. The broker counts rejections, not time, so an outage of a relay uses no
+ * attempt.
  */
 export function attemptOf({ headers }: Pick<Counted, "headers">): number {
   return 1 + rejections(headers, (queue) => queue === EMAILER_QUEUE || isAttemptQueue(queue));

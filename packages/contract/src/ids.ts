@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from "node:crypto";
 import * as z from "zod";
 
-/** UUID version 7 (RFC 9562 §5.7), up to the year 9774: later times cannot be written as a date. */
+/** UUID version 7 (RFC 9562 §5.7), up to the year 9774. Later times have no valid date. */
 const UUID_V7 = "[0-9a-d][0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const EMAIL_ID = new RegExp(`^${UUID_V7}$`);
 const DELIVERY_ID = new RegExp(`^(${UUID_V7})\\.(0|[1-9]\\d{0,4})\\.(0|[1-9]\\d{0,4})$`);
@@ -38,12 +38,12 @@ export function isEmailId(text: unknown): text is string {
   return typeof text === "string" && EMAIL_ID.test(text);
 }
 
-/** Makes a new id: of an email, an event or a query. */
+/** Returns a new id, for example of an email, an event or a query. */
 export function newId(): string {
   return randomUUIDv7();
 }
 
-/** The moment an email id was made, in milliseconds since the epoch. */
+/** Returns when an email id was created. Milliseconds since the epoch. */
 export function timeOfEmailId(id: string): number {
   return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
 }

@@ -1,12 +1,12 @@
-/** An email of ours has fewer than 100 values. JavaScript takes up to fifty times the bytes of a list of small values. */
+/** An email has fewer than 100 values. A list of small values needs up to fifty times its bytes in JavaScript. */
 export const VALUES_MAX = 10_000;
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const OPENING = new Set([0x5b, 0x7b]);
 
 /**
- * Whether JSON in UTF-8 has more than {@link VALUES_MAX} commas and opening brackets outside of its strings. It is counted on
- * the bytes, before memory is spent on values: no byte of these characters is part of another character.
+ * Whether JSON in UTF-8 has more than {@link VALUES_MAX} commas and opening brackets outside of strings. The function counts
+ * bytes, so it needs no memory for values. No byte of these characters is part of another character in UTF-8.
  */
 export function hasTooManyValues(json: Buffer): boolean {
   let values = 0;

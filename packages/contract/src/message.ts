@@ -9,23 +9,23 @@ import { OUTCOMES_EXCHANGE } from "./topology.ts";
 /** W3C Trace Context §3.2: version, trace id and parent id (neither all zero), flags. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
 
-/** The header that carries a trace on; none of what is no trace, which need not even be encodable. */
+/** Returns the `traceparent` header if it is valid, otherwise nothing. An invalid value may have bytes that AMQP cannot encode. */
 export function traceOf(traceparent: unknown): { traceparent?: string } {
   return typeof traceparent === "string" && TRACEPARENT.test(traceparent) ? { traceparent } : {};
 }
 
-/** What a consumer needs to see of a message to read it. */
+/** The parts of a message that are needed to read it. */
 export interface Message {
   body: Buffer;
   properties: { messageId?: unknown; type?: unknown };
 }
 
-/** A message that cannot be read, and why. The reason quotes nothing of the message. */
+/** A message that cannot be read, and the reason, which does not quote the message. */
 export type Unreadable =
   | { kind: "malformed"; code: "MESSAGE_NOT_JSON" | "MESSAGE_SCHEMA"; reason: string }
   | { kind: "newer"; code: "MESSAGE_VERSION_UNKNOWN"; reason: string };
 
-/** A message with an email in it. */
+/** The result of reading a message with an email. */
 export type EmailMessage =
   | { kind: "email"; id: string; email: Email }
   | { kind: "delivery"; id: DeliveryId; email: Email }
@@ -33,8 +33,8 @@ export type EmailMessage =
   | Unreadable;
 
 /**
- * Reads an email: an accepted one (its messageId is an email id), one recipient's delivery of it (a delivery id),
- * or a foreign one, which came without an id of ours and is to be adopted.
+ * Reads an email: an accepted email (its messageId is an email id), the delivery to one recipient (a delivery id), or a
+ * foreign email, which has no id of ours and is adopted later.
  */
 export function readEmail({ body, properties }: Message): EmailMessage {
   const { messageId, type } = properties;
@@ -48,35 +48,40 @@ export function readEmail({ body, properties }: Message): EmailMessage {
   return { kind: "delivery", id: delivery, email: email.value };
 }
 
-/** Whether an email came with an id of ours: an email's or a delivery's, and the type to go with it. */
+/** Whether a message has an email id or a delivery id, and the type of an email. */
 export function isOurs({ messageId, type }: Message["properties"]): boolean {
   const id = parseDeliveryId(messageId) !== undefined || isEmailId(messageId);
   return id && isOfKind("email", type);
 }
 
-/** Whether a message says that it is a version of this schema. */
+/** Whether the type of a message is a version of this schema. */
 export function isOfKind(schema: string, type: unknown): type is string {
   return typeof type === "string" && type.startsWith(`${schema}.v`);
 }
 
 /**
- * An email as it is published under an id that was made of this one. It carries a trace on, and the doubt whether it was
- * handed over before; so does one that is published again, for a copy of it may be stored already.
+ * Returns the message of an email with a new id. `maybeDuplicate`: another copy of the email may exist. The message is also
+ * marked so when it is published again, because the broker may have stored it before.
  */
-export function toEmailMessage(id: string, email: Email, traceparent?: unknown, doubtful = false) {
+export function toEmailMessage(
+  id: string,
+  email: Email,
+  traceparent?: unknown,
+  maybeDuplicate = false,
+) {
   return {
     type: EMAIL_TYPE,
     timestamp: timeOfEmailId(id),
-    headers: { ...traceOf(traceparent), ...(doubtful && { [MAYBE_DUPLICATE]: true }) },
+    headers: { ...traceOf(traceparent), ...(maybeDuplicate && { [MAYBE_DUPLICATE]: true }) },
     retryHeaders: { [MAYBE_DUPLICATE]: true },
     body: Buffer.from(JSON.stringify(email)),
   };
 }
 
-/** An outcome as it is published. `messageId`: the event's, the same however often it is published. */
+/** Returns the message of an outcome. `messageId`: the id of the event, which stays the same if it is published again. */
 export function toOutcomeMessage(messageId: string, outcome: Outcome) {
-  const way = { exchange: OUTCOMES_EXCHANGE, routingKey: outcome.kind };
-  return { ...way, messageId, type: OUTCOME_TYPE, body: Buffer.from(JSON.stringify(outcome)) };
+  const address = { exchange: OUTCOMES_EXCHANGE, routingKey: outcome.kind };
+  return { ...address, messageId, type: OUTCOME_TYPE, body: Buffer.from(JSON.stringify(outcome)) };
 }
 
 /** Reads an outcome. A query or a lease of another version comes the same way, and is held like an outcome of one. */
@@ -111,14 +116,14 @@ function parse<S extends z.ZodType>(body: Buffer, schema: S): { value: z.output<
   return { kind: "malformed", code: "MESSAGE_SCHEMA", reason: reasons.join("; ") };
 }
 
-/** n.b. a type that is no plain version may hold anything, an address too. */
+/** Quotes the type only if it has the form of a version: another type may contain any text, for example an address. */
 function newer(type: string): Unreadable {
   const version = /^[a-z]+\.v[\d.]{1,9}$/.test(type) ? ` ${type}` : "";
   const reason = `The message is of the unknown type${version}`;
   return { kind: "newer", code: "MESSAGE_VERSION_UNKNOWN", reason };
 }
 
-/** What zod found, with its path from the top. */
+/** A fault that zod found, with its path in the whole value. */
 export interface SchemaFault {
   path: readonly PropertyKey[];
   issue: z.core.$ZodIssue;
@@ -126,7 +131,7 @@ export interface SchemaFault {
 
 type Issues = readonly z.core.$ZodIssue[];
 
-/** The faults that zod found; of an address or a list of addresses, those of the one that was meant. */
+/** Returns the faults that zod found. For a union, these are the faults of the alternative with the right type. */
 export function faultsIn(issues: Issues, above: readonly PropertyKey[] = []): SchemaFault[] {
   return issues.flatMap((issue) => {
     const path = [...above, ...issue.path];

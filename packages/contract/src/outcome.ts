@@ -5,7 +5,7 @@ import { deliveryIdSchema } from "./ids.ts";
 /** The `type` property of an outcome, with its schema version. */
 export const OUTCOME_TYPE = "outcome.v1";
 
-/** What can become of a delivery; also the routing key on the exchange `outcomes`. A person deletes what is parked. */
+/** The kinds of outcomes. A kind is also the routing key on the exchange `outcomes`. Only a person deletes parked deliveries. */
 export const OUTCOME_KINDS = [
   "email.sent",
   "email.deferred",
@@ -14,10 +14,10 @@ export const OUTCOME_KINDS = [
   "email.deleted",
 ] as const;
 
-/** Characters of a reply that are kept: an SMTP reply line has at most 512 octets (RFC 5321 §4.5.3.1.5), a reply may have several. */
+/** Most characters of a stored reply. An SMTP reply line has up to 512 bytes (RFC 5321 §4.5.3.1.5), a reply several lines. */
 export const REPLY_MAX = 4_000;
 
-/** Why a delivery failed or was parked, or was kept: stable codes. The schema takes any, for newer emailers. */
+/** Stable codes of why a delivery failed, was parked or was kept. The schema allows others, for newer emailers. */
 export const REASONS = [
   "REFUSED",
   "SENDER_REFUSED",
@@ -34,30 +34,34 @@ export const REASONS = [
 /** One of {@link REASONS}. */
 export type Reason = (typeof REASONS)[number];
 
-/** The body of an outcome: what became of one attempt to deliver one email to one recipient. */
+/** The body of an outcome: the result of one attempt to deliver one email to one recipient. */
 export const outcomeSchema = z.object({
-  kind: z.enum(OUTCOME_KINDS).describe("What became of it"),
-  delivery: deliveryIdSchema.describe("Whose: email id, recipient index, generation"),
-  time: z.iso.datetime().describe("When it was known, UTC"),
-  recipient: addressSchema.optional().describe("Absent where the message could not be read"),
-  from: z.string().max(320).optional().describe("The envelope's sender"),
+  kind: z.enum(OUTCOME_KINDS).describe("The result of the attempt"),
+  delivery: deliveryIdSchema.describe("The delivery: email id, recipient index, generation"),
+  time: z.iso.datetime().describe("Time of the outcome, UTC"),
+  recipient: addressSchema.optional().describe("Absent if the message could not be read"),
+  from: z.string().max(320).optional().describe("The sender of the envelope"),
   subject: z.string().max(998).optional(),
   bytes: z.number().int().min(0).optional().describe("Size of the mail's text, in bytes of UTF-8"),
-  attempt: z.int().min(1).optional().describe("1 for the first; absent of what is deleted"),
+  attempt: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("1 for the first; absent if a person deleted the delivery"),
   relay: z.string().max(300).optional().describe("Host and port of the relay that answered"),
-  reply: z.string().max(REPLY_MAX).optional().describe("The relay's answer, or our reason"),
+  reply: z.string().max(REPLY_MAX).optional().describe("The reply of the relay, or our own reason"),
   reason: z
     .string()
     .max(100)
     .optional()
-    .describe("Stable code of why it failed, was parked or was kept"),
-  possibleDuplicate: z.boolean().describe("The relay may have taken this delivery before"),
+    .describe("Stable code of why the delivery failed, was parked or was kept"),
+  possibleDuplicate: z.boolean().describe("The relay may have accepted this delivery before"),
 });
 
 /** An outcome. */
 export type Outcome = z.output<typeof outcomeSchema>;
 
-/** The kinds of events that the record knows of a delivery. */
+/** The kinds of events of a delivery in the record. */
 export const EVENT_KINDS = ["email.accepted", "email.replayed", ...OUTCOME_KINDS] as const;
 
 /** One of {@link EVENT_KINDS}. */

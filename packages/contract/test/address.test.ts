@@ -63,7 +63,7 @@ describe("parseAddress", () => {
     expect(parseAddress(normal)).toBe(normal);
   });
 
-  it("gives back its own normal form", () => {
+  it("keeps an address in normal form as it is", () => {
     const normal = "Name@xn--bcher-kva.example";
 
     expect(parseAddress("Name@BÜCHER.Example")).toBe(normal);
@@ -71,7 +71,7 @@ describe("parseAddress", () => {
   });
 
   it.each([
-    ["nothing", "", INVALID],
+    ["empty text", "", INVALID],
     ["no @", "name", INVALID],
     ["a fullwidth @", "name＠example.com", INVALID],
     ["nothing before the @", "@example.com", INVALID],
@@ -163,18 +163,18 @@ describe("parseAddress", () => {
 });
 
 describe("addressSchema", () => {
-  it("gives the normal form", () => {
+  it("returns the normal form", () => {
     expect(addressSchema.parse("name@BÜCHER.example")).toBe("name@xn--bcher-kva.example");
   });
 
-  it("gives the fault as its message", () => {
+  it("has the fault as its message", () => {
     const { error } = addressSchema.safeParse("name@192.0.2.1");
 
     expect(error?.issues).toMatchObject([{ code: "custom", message: IP_ADDRESS }]);
   });
 
   it.each([[null], [1], [["name@example.com"]], [{ address: "name@example.com" }]])(
-    "refuses %j, which is no string",
+    "refuses %j, which is not a string",
     (value) => {
       expect(addressSchema.safeParse(value).success).toBe(false);
     },

@@ -6,7 +6,7 @@ const body = Buffer.from('{"toaddr": "a@example.com", "subject": "Hello", "body"
 const TIME = Date.UTC(2026, 10, 30);
 
 describe("digestOf", () => {
-  it("is the same each time a message is handed over", () => {
+  it("is the same each time that a message is delivered", () => {
     expect(digestOf({ body, properties: {} })).toBe(digestOf({ body, properties: {} }));
   });
 
@@ -20,7 +20,7 @@ describe("digestOf", () => {
 });
 
 describe("adoptedId", () => {
-  it("is an email id of its time that ends in the digest", () => {
+  it("is an email id with the given time, and ends in the digest", () => {
     for (let index = 0; index < 1_000; index += 1) {
       const digest = digestOf({ body, properties: { messageId: String(index) } });
       const id = adoptedId(digest, TIME + index);

@@ -11,7 +11,7 @@ const died = (queue: string, reason: string, count = 1) => ({
   "routing-keys": [queue],
 });
 
-/** What RabbitMQ 3.10.8 and 4.3.6 put into a message on its way down a ladder of two rungs, as recorded. */
+/** Headers that RabbitMQ 3.10.8 and 4.3.6 set in a message on a ladder of two rungs, as recorded. */
 const LADDER = [
   { attempt: 1, queue: "emailer", old: [], now: [], count: undefined },
   {
@@ -89,7 +89,7 @@ const ON_4_3 = LADDER.map(({ now, count, ...step }) => ({
   headers: count === undefined ? {} : { "x-delivery-count": count, "x-death": now },
 }));
 
-/** Headers as any program may set them: a broker hands over the first delivery of a message as it came. */
+/** Headers that any program can set: a broker delivers a message for the first time with the headers of its publisher. */
 const FORGED = [
   ["text", "rejected"],
   ["an object", { count: 5 }],
@@ -109,18 +109,18 @@ describe("attemptOf", () => {
     },
   );
 
-  it("takes a replay, which the broker has not counted, for the first attempt", () => {
+  it("counts the first attempt for a replay, which has no x-death", () => {
     expect(attemptOf({ headers: {} })).toBe(1);
   });
 
-  it("consumes no attempt when a connection is lost", () => {
+  it("counts no attempt for a lost connection", () => {
     const headers = { "x-delivery-count": 5, "x-acquired-count": 6 };
 
     expect(attemptOf({ headers })).toBe(1);
   });
 
   it.each(["other", "emailer.parked", "emailer.wait.1s", "emailer.attempt.", "my.emailer"])(
-    "consumes no attempt by a rejection in %s",
+    "counts no attempt for a rejection in %s",
     (queue) => {
       const headers = { "x-death": [died(queue, "rejected", 9), died("emailer", "maxlen", 9)] };
 
@@ -129,7 +129,7 @@ describe("attemptOf", () => {
   );
 
   it.each(Array.from({ length: 50 }, (_, seed) => seed))(
-    "counts each attempt once, however the schedule changes (seed %i)",
+    "counts each attempt once while the schedule changes (seed %i)",
     (seed) => {
       const { whole, chance } = seeded(seed);
       const counts = new Map<string, number>();
@@ -175,11 +175,14 @@ describe("crashesOf", () => {
     },
   );
 
-  it.each(["4.0.0", "4.3.6", "10.0.1"])("takes rejections off the count on %s", (brokerVersion) => {
-    const headers = { "x-delivery-count": 3, "x-death": [died("emailer", "rejected", 2)] };
+  it.each(["4.0.0", "4.3.6", "10.0.1"])(
+    "subtracts rejections from the count on %s",
+    (brokerVersion) => {
+      const headers = { "x-delivery-count": 3, "x-death": [died("emailer", "rejected", 2)] };
 
-    expect(crashesOf({ headers, brokerVersion })).toBe(1);
-  });
+      expect(crashesOf({ headers, brokerVersion })).toBe(1);
+    },
+  );
 
   it.each(FORGED)("counts none when a program forged x-death as %s", (_, death) => {
     const counted = { headers: { "x-death": death }, brokerVersion: "4.3.6" };

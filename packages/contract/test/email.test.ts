@@ -4,7 +4,7 @@ import { faultsIn } from "../src/message.ts";
 
 const EMAIL = { toaddr: "a@example.com", subject: "Hello", body: "Text" };
 
-/** Where and why an email is refused. */
+/** Returns the fields and the reasons for which an email is refused. */
 function faultsOf(email: unknown): string[] {
   const { error } = emailSchema.safeParse(email);
   return faultsIn(error?.issues ?? []).map(
@@ -16,15 +16,15 @@ const addresses = (count: number) =>
   Array.from({ length: count }, (_, index) => `name${index}@example.com`);
 
 describe("emailSchema", () => {
-  it("takes the article's three fields", () => {
+  it("accepts the article's three fields", () => {
     expect(emailSchema.parse(EMAIL)).toStrictEqual(EMAIL);
   });
 
-  it("drops fields that it does not know", () => {
+  it("drops unknown fields", () => {
     expect(emailSchema.parse({ ...EMAIL, from: "b@example.com" })).toStrictEqual(EMAIL);
   });
 
-  it("drops a prototype that JSON brings along", () => {
+  it("drops a __proto__ member", () => {
     const email = emailSchema.parse(
       JSON.parse(`{"__proto__": {"admin": true}, ${JSON.stringify(EMAIL).slice(1)}`),
     );
@@ -58,7 +58,7 @@ describe("emailSchema", () => {
 });
 
 describe("emailSchema.toaddr", () => {
-  it.each([1, 50])("takes a list of %i", (count) => {
+  it.each([1, 50])("accepts a list of %i", (count) => {
     const toaddr = addresses(count);
 
     expect(emailSchema.parse({ ...EMAIL, toaddr }).toaddr).toStrictEqual(toaddr);
@@ -83,13 +83,13 @@ describe("emailSchema.toaddr", () => {
     ]);
   });
 
-  it("names the fault of a single address", () => {
+  it("reports the fault of a single address", () => {
     expect(faultsOf({ ...EMAIL, toaddr: "ü@example.com" })).toStrictEqual([
       expect.stringMatching(/^toaddr must not have letters outside ASCII before the @/),
     ]);
   });
 
-  it("names the place of a faulty address in a list", () => {
+  it("reports the index of an invalid address in a list", () => {
     const toaddr = ["a@example.com", "b", "c@example.com", "d@example.1"];
 
     expect(faultsOf({ ...EMAIL, toaddr })).toStrictEqual([
@@ -181,11 +181,11 @@ describe("emailSchema.expiresAt", () => {
 });
 
 describe("recipientsOf", () => {
-  it("makes a list of a single address", () => {
+  it("returns a list with a single address", () => {
     expect(recipientsOf({ toaddr: "a@example.com" })).toStrictEqual(["a@example.com"]);
   });
 
-  it("keeps a list in its order, doubles too", () => {
+  it("returns a list in its order, with repeated addresses", () => {
     const toaddr = ["b@example.com", "a@example.com", "b@example.com"];
 
     expect(recipientsOf({ toaddr })).toStrictEqual(toaddr);

@@ -5,7 +5,7 @@ import { answerSchema, leaseSchema, querySchema } from "../src/guard-query.ts";
 
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
-/** Bodies of a published version. They are never changed: messages like them may still lie in somebody's queue. */
+/** Bodies of a published version. They are never changed, because queues may still contain messages like them. */
 function fixtures(version: string): object[] {
   return JSON.parse(readFileSync(`packages/contract/fixtures/${version}.json`, "utf8")) as object[];
 }

@@ -12,11 +12,11 @@ import {
 const ID = "0199c0de-0000-7000-8000-000000000001";
 
 describe("newId", () => {
-  it("makes an id that is one", () => {
+  it("returns an email id", () => {
     expect(isEmailId(newId())).toBe(true);
   });
 
-  it("makes ids that differ and sort by time", () => {
+  it("returns different ids that sort by time", () => {
     const ids = Array.from({ length: 1_000 }, newId);
 
     expect(new Set(ids).size).toBe(1_000);
@@ -25,7 +25,7 @@ describe("newId", () => {
 });
 
 describe("timeOfEmailId", () => {
-  it("gives the moment at which the id was made", () => {
+  it("returns when the id was created", () => {
     const before = Date.now();
     const time = timeOfEmailId(newId());
 
@@ -45,7 +45,7 @@ describe("isEmailId", () => {
     ["version 4", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"],
     ["another variant", "0199c0de-0000-7000-c000-000000000001"],
     ["capitals", ID.toUpperCase()],
-    ["a time that no date can name", `e${ID.slice(1)}`],
+    ["a time after the last valid date", `e${ID.slice(1)}`],
     ["a delivery id", `${ID}.0.0`],
     ["a line break after it", `${ID}\n`],
     ["braces", `{${ID}}`],

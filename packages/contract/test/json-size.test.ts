@@ -26,7 +26,7 @@ describe("hasTooManyValues", () => {
 });
 
 describe("readEmail", () => {
-  it("finds a message with too many values malformed", () => {
+  it("returns malformed for a message with too many values", () => {
     const body = Buffer.from(`{"toaddr": ${listOf(2_000_000, "{}")}}`);
 
     expect(readEmail({ body, properties: {} })).toMatchObject({

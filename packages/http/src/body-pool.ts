@@ -1,18 +1,18 @@
-/** Bodies that arrive or are read more slowly than this may have to give way to others. Milliseconds. */
+/** A body that waits for its client longer than this may be evicted. Milliseconds. */
 const GRACE_MS = 2_000;
 
-/** A body that holds memory of a {@link BodyPool}. */
+/** A body whose memory is charged to a {@link BodyPool}. */
 export interface PooledBody {
-  /** Whether it waits for its client: it is not received whole, or its response is not read. */
+  /** Whether the body waits for its client: it is not complete, or the client has not read the response. */
   waitsForClient: () => boolean;
-  /** Ends the request, so that its memory is free. */
+  /** Ends the request, which releases its memory. */
   evict: () => void;
 }
 
 /**
- * The memory for the bodies of requests in flight. A body is charged for what it holds, and not for what it announces.
- * When the pool is full, bodies that have waited for their client for two seconds are evicted, the oldest first, so
- * that slow clients cannot keep others out.
+ * Limits the memory of the bodies of requests in flight. A body is charged with its allocated bytes, not with its
+ * `Content-Length`. When the pool is full, bodies that have waited for their client for two seconds are evicted, the oldest
+ * first, so that slow clients cannot block others.
  */
 export class BodyPool {
   readonly #limitBytes: number;
@@ -30,7 +30,7 @@ export class BodyPool {
     return this.#bytes;
   }
 
-  /** Charges a body with `bytes` in all. Returns false where there is no room for them. */
+  /** Charges a body with `bytes` in total. Returns false if they do not fit. */
   resize(body: PooledBody, bytes: number): boolean {
     const { bytes: before, since } = this.#held.get(body) ?? { bytes: 0, since: performance.now() };
     const more = bytes - before;
@@ -41,7 +41,7 @@ export class BodyPool {
     return true;
   }
 
-  /** Gives a body's memory back. Harmless for a body that holds none. */
+  /** Ends the charge of a body. It has no effect on a body without one. */
   release(body: PooledBody): void {
     this.#bytes -= this.#held.get(body)?.bytes ?? 0;
     this.#held.delete(body);

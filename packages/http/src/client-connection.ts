@@ -3,12 +3,12 @@ import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Problem } from "./problem.ts";
 
-/** How long a client may take to read why it was refused, before its connection is destroyed. Milliseconds. */
+/** How long a client may take to read the problem before its connection is destroyed. Milliseconds. */
 const READ_REFUSAL_MS = 1_000;
 
 /**
- * One client connection, with the last response that is due on it. A client may send requests before the first is answered
- * (pipelining, RFC 9112 §9.3.2), so an end of the connection waits until all begun requests are answered, in order.
+ * A client connection, with its last response. A client may send several requests before it reads the first response
+ * (pipelining, RFC 9112 §9.3.2), so the connection is closed after the responses to all begun requests, in order.
  */
 export class ClientConnection {
   readonly #socket: Duplex;
@@ -21,7 +21,7 @@ export class ClientConnection {
 
   /**
    * Notes a request. `closing`: its response ends the connection, unless another request follows before it is sent.
-   * Returns false when the client has already been told that the connection closes.
+   * Returns false if an earlier response has already announced the end of the connection.
    */
   begin(response: ServerResponse, closing: boolean): boolean {
     const last = this.#last;
@@ -37,7 +37,7 @@ export class ClientConnection {
     if (this.#last && !this.#last.headersSent) this.#last.shouldKeepAlive = false;
   }
 
-  /** Answers what could not be parsed, and closes. Returns true when that answers no begun request. */
+  /** Answers a request that cannot be parsed, and closes the connection. Returns false if a begun request gets the answer. */
   refuse(problem: Problem): boolean {
     if (this.#refused || !this.#socket.writable) return false;
     this.#refused = true;
@@ -47,7 +47,7 @@ export class ClientConnection {
       return true;
     }
     this.#afterLast(this.#destroy);
-    // A begun request has a response, which waits for its turn.
+    // The begun request has a response, so the problem is sent with it, after earlier responses.
     if (!last.headersSent) {
       last.shouldKeepAlive = false;
       problem.answer(last);
@@ -55,7 +55,7 @@ export class ClientConnection {
     return false;
   }
 
-  /** Closes the connection unless a response is due. */
+  /** Closes the connection if no response is outstanding. */
   closeIfIdle(): void {
     if (!this.#last || this.#last.closed) this.#destroy();
   }
@@ -76,7 +76,7 @@ export class ClientConnection {
     const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
     const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}`;
     this.#socket.end(`${head}\r\n${text}`);
-    // Destroying the socket at once would reset it when more has arrived, and the client would never read the answer.
+    // Destroying the socket at once would reset the connection if more bytes arrive, and the client could not read the answer.
     setTimeout(this.#destroy, READ_REFUSAL_MS).unref();
   }
 }

@@ -5,19 +5,19 @@ import { parseJson } from "./parse-json.ts";
 import { Problem } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 
-/** Larger bodies have a pool of their own, so that they cannot keep small ones out. */
+/** Larger bodies have their own pool, so that they cannot block small ones. Bytes. */
 const SMALL_BYTES = 65_536;
 /**
  * The memory of each pool. A body is held several times while it is read, parsed, published and confirmed: a process
  * with 320 MiB has room for both pools, see docs/adr/0017.
  */
 const POOL_BYTES = 16 * 1_024 * 1_024;
-/** An email has up to sixty values; a list of empty objects takes forty times its bytes once it is parsed. */
+/** An email has up to sixty values. A list of empty objects needs forty times its bytes after parsing. */
 const VALUES_MAX = 10_000;
 /** ASCII is a subset of UTF-8. */
 const CHARSETS = new Set(["utf-8", "utf8", "us-ascii", "ascii"]);
 
-/** Refuses a request whose body is not JSON by its `Content-Type`. */
+/** Refuses a request whose `Content-Type` is not JSON. */
 export const requireJson: RequestHandler = (request, _response, next) => {
   const type = mediaType(request.get("Content-Type") ?? "");
   if (type?.essence !== "application/json") throw new Problem(HTTP_PROBLEMS.MEDIA_TYPE_UNSUPPORTED);
@@ -27,7 +27,7 @@ export const requireJson: RequestHandler = (request, _response, next) => {
 };
 
 /**
- * Reads a request's body of at most `limitBytes` into `request.body`, a Buffer. Refuses by its head before it reads.
+ * Reads a body of at most `limitBytes` into `request.body`, a Buffer. Refuses a request by its head before reading the body.
  * All bodies of one reader share the memory of two pools, until their responses are sent.
  */
 export function readBody(limitBytes: number): RequestHandler {
@@ -59,7 +59,7 @@ export function parseJsonBody(valuesMax = VALUES_MAX): RequestHandler {
   };
 }
 
-/** Coding and expectation are compared without case (RFC 9110 §8.4.1, §10.1.1). */
+/** Content codings and expectations are not case-sensitive (RFC 9110 §8.4.1, §10.1.1). */
 function refuseByHead(request: Request, limitBytes: number): void {
   if (Number(request.get("Content-Length") ?? 0) > limitBytes)
     throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
@@ -70,7 +70,7 @@ function refuseByHead(request: Request, limitBytes: number): void {
     throw new Problem(HTTP_PROBLEMS.EXPECTATION_UNKNOWN);
 }
 
-/** A body while it is received: one buffer that grows, because a client may send a body in chunks of one byte. */
+/** A body that is being received, in one buffer that grows: a client may send a body in chunks of one byte. */
 class IncomingBody implements PooledBody {
   readonly #request: Request;
   readonly #response: Response;
@@ -103,7 +103,7 @@ class IncomingBody implements PooledBody {
     return !this.#request.complete || this.#response.writableEnded;
   }
 
-  /** A request that is being received gets an answer; a response that is not being read ends with its connection. */
+  /** A request that is not complete gets an answer. If the response was sent and not read, the connection is closed. */
   evict(): void {
     if (this.#response.writableEnded) this.#request.destroy();
     else this.#fail(new Problem(HTTP_PROBLEMS.BODIES_FULL, { outcome: "not_accepted" }));
@@ -112,7 +112,7 @@ class IncomingBody implements PooledBody {
   #fail(problem: Problem): void {
     this.#received.reject(problem);
     this.#buffer = Buffer.alloc(0);
-    // Destroying the request would take the connection along, and the answer.
+    // Destroying the request would also close the connection, before the answer is sent.
     this.#request.removeAllListeners("data").resume();
   }
 

@@ -3,11 +3,11 @@ import { problemSchema } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 import { requireJsonAccepted, type Operation, type Route } from "./routes.ts";
 
-/** What the OpenAPI document says beyond its routes. */
+/** The parts of the OpenAPI document beside its routes. */
 export interface ApiDescription {
   info: object;
   securitySchemes: object;
-  /** By the names that the operations refer to, see {@link schemaRef}. */
+  /** By their names in the operations, see {@link schemaRef}. */
   schemas: Readonly<Record<string, z.ZodType>>;
 }
 

@@ -2,9 +2,9 @@ import { visit } from "jsonc-parser";
 import { Problem } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 
-/** An email has two levels; deeper nesting only costs memory: fifty times its bytes, as measured. */
+/** An email has two levels. Deeper nesting needs up to fifty times its bytes of memory, as measured. */
 const DEPTH_MAX = 32;
-/** A member's name is the client's own text, so a problem document quotes this many characters of it. */
+/** Most characters of a member's name that a problem document quotes, because the name is text of the client. */
 const NAME_MAX = 100;
 
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
@@ -12,7 +12,7 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
 /**
- * Parses JSON in UTF-8. `valuesMax`: the most commas and opening brackets. Its size is measured before memory is spent on it.
+ * Parses JSON in UTF-8. `valuesMax`: the most commas and opening brackets. They are counted before the JSON is parsed.
  * @throws {Problem} JSON_TOO_DEEP, JSON_TOO_MANY_VALUES, JSON_NOT_UTF8, JSON_MALFORMED, JSON_MEMBER_REPEATED
  */
 export function parseJson(bytes: Buffer, valuesMax: number): unknown {
@@ -25,7 +25,7 @@ export function parseJson(bytes: Buffer, valuesMax: number): unknown {
 }
 
 /**
- * Counts the members of all objects, by their colons, and stops at the first value that is too many. No byte of a
+ * Counts the members of all objects by their colons, and stops at the first value above the limit. No byte of a
  * structural character is part of another character in UTF-8.
  */
 function measure(bytes: Buffer, valuesMax: number): { members: number; endsAt: number } {
@@ -52,7 +52,7 @@ function measure(bytes: Buffer, valuesMax: number): { members: number; endsAt: n
   return { members, endsAt: bytes.length };
 }
 
-/** `text` ends before the first value that is too many; a fault before that comes first. */
+/** `text` ends before the first value above the limit. A syntax error before that has precedence. */
 function tooManyValues(text: string): Problem {
   visit(text, {
     onError: (code, offset, length, row, place) => {
@@ -74,13 +74,13 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // V8's own message quotes the input and often has no position.
+    // The message of V8 quotes the input and often has no position.
     visit(text, { onError: refuseAt }, { disallowComments: true });
     throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED);
   }
 }
 
-/** Throws at the first fault, because a long body can have millions. */
+/** Throws at the first syntax error, because a long body can have millions. */
 function refuseAt(
   _code: number,
   offset: number,
@@ -93,7 +93,7 @@ function refuseAt(
   throw new Problem(HTTP_PROBLEMS.JSON_MALFORMED, { detail, position });
 }
 
-/** JSON.parse keeps the last of several members with one name, so there are fewer keys than members in the text. */
+/** JSON.parse keeps the last of several members with one name, so a repeated name leaves fewer keys than members in the text. */
 function countKeys(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
   const children: unknown[] = Object.values(value);
@@ -112,6 +112,6 @@ function repeatedMember(text: string): Problem {
     },
     onObjectEnd: () => void open.pop(),
   });
-  const errors = [{ field: repeated.slice(0, NAME_MAX), reason: "is there more than once" }];
+  const errors = [{ field: repeated.slice(0, NAME_MAX), reason: "is repeated" }];
   return new Problem(HTTP_PROBLEMS.JSON_MEMBER_REPEATED, { errors });
 }

@@ -16,7 +16,7 @@ export interface ProblemKind {
 /** Kinds of problems by their codes. */
 export type ProblemKinds<Code extends string = string> = Readonly<Record<Code, ProblemKind>>;
 
-/** Makes a table of kinds, in which each kind knows its own code. */
+/** Returns a table of kinds in which each kind has its code. */
 export function problemKinds<Code extends string>(
   table: Readonly<Record<Code, Omit<ProblemKind, "code">>>,
 ): ProblemKinds<Code> {
@@ -57,13 +57,13 @@ export function problemSchema(kinds: readonly ProblemKind[]): z.ZodType {
   });
 }
 
-/** The members of one problem document beyond its kind; `headers` are added to the response's head. */
+/** The members of one problem document beyond its kind. `headers` are added to the response. */
 export type ProblemMembers = z.output<typeof membersSchema> & {
   headers?: Record<string, string>;
   cause?: unknown;
 };
 
-/** A request is answered with a problem document. Nothing in it quotes the request. */
+/** An error that is answered with a problem document (RFC 9457). The document does not quote the request. */
 export class Problem extends AppError {
   readonly kind: ProblemKind;
   readonly #members: Omit<ProblemMembers, "headers" | "cause">;
@@ -76,7 +76,7 @@ export class Problem extends AppError {
     this.#headers = headers;
   }
 
-  /** Returns the fields of the response's head, and the document's text. */
+  /** Returns the header fields of the response and the text of the document. */
   format(requestId: string): { headers: Record<string, string | number>; text: string } {
     const { code, status, title, retryAfter } = this.kind;
     const type = `urn:wellsent:problem:${code}`;

@@ -1,12 +1,12 @@
 import { problemKinds } from "./problem.ts";
 
-/** The problems that any HTTP request can have, whatever it asks for. */
+/** The problems that any HTTP request can have. */
 export const HTTP_PROBLEMS = problemKinds({
   REQUEST_MALFORMED: { status: 400, title: "The request is not HTTP, or ended too early" },
   JSON_MALFORMED: { status: 400, title: "The request's body is not JSON" },
   JSON_NOT_UTF8: { status: 400, title: "The request's body is not UTF-8" },
   JSON_TOO_DEEP: { status: 400, title: "The request's body is nested too deeply" },
-  JSON_MEMBER_REPEATED: { status: 400, title: "A member of an object is there more than once" },
+  JSON_MEMBER_REPEATED: { status: 400, title: "A member of an object is repeated" },
   ORIGIN_REFUSED: { status: 403, title: "Web pages may not send without an API key" },
   ROUTE_UNKNOWN: { status: 404, title: "There is nothing at this path" },
   METHOD_NOT_ALLOWED: { status: 405, title: "The path does not have this method" },

@@ -3,10 +3,10 @@ import type { ServerResponse } from "node:http";
 import type { RequestHandler } from "express";
 
 const HEADER = "X-Request-Id";
-/** Narrow enough that an id can hold neither an address nor a line break. */
+/** Excludes addresses and line breaks. */
 const ACCEPTED = /^[\w.-]{1,128}$/;
 
-/** Uses the client's request id, or makes one, and returns it with every response. */
+/** Sets `X-Request-Id` of the response to the client's request id if it is valid, otherwise to a new one. */
 export const assignRequestId: RequestHandler = (request, response, next) => {
   const given = request.get(HEADER) ?? "";
   response.setHeader(HEADER, ACCEPTED.test(given) ? given : randomUUID());

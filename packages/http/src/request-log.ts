@@ -6,17 +6,17 @@ import { requestIdOf } from "./request-id.ts";
 const KEY = "apiKey";
 const PROBLEM = "problem";
 
-/** Remembers for the request's log line whose key it was sent with: the key's name, never the key. */
+/** Stores the name of the API key, never the key itself, for the log line of the request. */
 export function noteKeyName(response: Response, name: string): void {
   response.locals[KEY] = name;
 }
 
-/** Remembers for the request's log line with which problem it is answered. */
+/** Stores the code of the problem for the log line of the request. */
 export function noteProblem(response: Response, code: string): void {
   response.locals[PROBLEM] = code;
 }
 
-/** Counts and logs every request when it ends: at level `warn` for 5xx, else at `debug`. Nothing in the line quotes the request. */
+/** Counts and logs every request when it ends, at level `warn` for 5xx, otherwise at `debug`. The line does not quote the request. */
 export function logRequests(metrics: HttpMetrics, log: Log): RequestHandler {
   return (request, response, next) => {
     const stop = metrics.requestSeconds.startTimer();

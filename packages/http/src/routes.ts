@@ -14,19 +14,19 @@ export interface Operation {
   security?: readonly object[];
   parameters?: readonly object[];
   requestBody?: object;
-  /** The responses of success, by status. */
+  /** The successful responses, by status. */
   responses: Readonly<Record<number, object>>;
-  /** The problems that it answers. */
+  /** The problems that the operation answers. */
   problems: readonly ProblemKind[];
 }
 
 /** One operation: how Express serves it, and how the OpenAPI document describes it. */
 export interface Route {
   method: "get" | "post";
-  /** As Express writes paths, such as `/emails/:id`. */
+  /** A path of Express, for example `/emails/:id`. */
   path: string;
   operation: Operation;
-  /** Called in order; each refuses the request by throwing a {@link Problem}, or passes it on. */
+  /** Called in order; each one throws a {@link Problem} to refuse the request, or calls the next one. */
   handlers: readonly RequestHandler[];
 }
 
@@ -35,7 +35,7 @@ export interface HttpAppOptions {
   routes: readonly Route[];
   /** Called for every request before its route is looked up. */
   before?: readonly RequestHandler[];
-  /** Returns the problem document for an error of the service's own, or `undefined` if the error is unexpected. */
+  /** Returns the problem document for an error of the service, or `undefined` if the error is unexpected. */
   explain?: (error: unknown) => Problem | undefined;
   /** Called for each request that is answered with a problem document. */
   onProblem?: (route: string, code: string) => void;
@@ -61,8 +61,9 @@ export function createHttpApp(options: HttpAppOptions): Express {
 
 /** Refuses a client that does not accept JSON. */
 export const requireJsonAccepted: RequestHandler = (request, _response, next) => {
-  if (request.accepts("application/json") === false)
+  if (request.accepts("application/json") === false) {
     throw new Problem(HTTP_PROBLEMS.NOT_ACCEPTABLE);
+  }
   next();
 };
 
@@ -72,14 +73,14 @@ function refuse(kind: ProblemKind, members?: ProblemMembers): RequestHandler {
   };
 }
 
-/** The value of `Allow`. Express answers HEAD wherever there is a GET. */
+/** Returns the value of `Allow`. Express answers HEAD on each path that has GET. */
 function allowed(routes: readonly Route[]): string {
   const methods = routes.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : ["POST"]));
   return methods.join(", ");
 }
 
 function answerError({ explain, onProblem, log }: HttpAppOptions): ErrorRequestHandler {
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows error handlers by four parameters
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express recognizes error handlers by their four parameters
   return (error: unknown, request, response, _next) => {
     const problem = toProblem(error, explain);
     noteProblem(response, problem.code);

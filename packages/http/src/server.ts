@@ -1,21 +1,26 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { IncomingMessage, RequestListener, Server, ServerOptions } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from "node:http";
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { settlesWithin, listen, type Check, type Component, type Log } from "@wellsent/runtime";
+import { listen, settlesWithin, type Check, type Component, type Log } from "@wellsent/runtime";
 import { ClientConnection } from "./client-connection.ts";
 import type { HttpMetrics } from "./metrics.ts";
 import { Problem, type ProblemKind } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 
-/** How long clients are told to keep an idle connection (`Keep-Alive: timeout`). Milliseconds. */
+/** How long clients should keep an idle connection (`Keep-Alive: timeout`). Milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
 
 /**
- * Limits on clients that send slowly or without end. An idle connection lives longer than a load balancer's 60 s, and a
- * client that obeys the hint of 10 s gives it up before the server does.
+ * Limits on clients that send slowly or without end. The server keeps an idle connection longer than the 60 s of a load
+ * balancer. A client that follows the hint of 10 s closes it before the server does.
  */
 const LIMITS: ServerOptions = {
   headersTimeout: 10_000,
@@ -27,16 +32,16 @@ const LIMITS: ServerOptions = {
   // Node would answer without a problem document.
   requireHostHeader: false,
 };
-/** Further connections are closed at once. */
+/** Connections above this number are closed at once. */
 const CONNECTIONS_MAX = 2_000;
 /** Node's default of how many connections the kernel may hold that the process has not accepted yet. */
 const BACKLOG = 511;
-/** The least time that an idle connection may still bring a request while the server stops. Milliseconds. */
+/** The least time in which a stopping server accepts requests on idle connections. Milliseconds. */
 const LINGER_MIN_MS = 1_000;
-/** How long requests may take that were begun before the port closed, and at least those begun later. Milliseconds. */
+/** How long a request may take after the port has closed, and the least time for requests that began later. Milliseconds. */
 const DRAIN_MS = 12_000;
 const DRAIN_MIN_MS = 4_000;
-/** A turn of the event loop that is this short handled hardly anything. Milliseconds. */
+/** A turn of the event loop below this duration did almost no work. Milliseconds. */
 const SHORT_TURN_MS = 0.5;
 
 const PARSER_ERRORS: Readonly<Record<string, ProblemKind>> = {
@@ -44,16 +49,14 @@ const PARSER_ERRORS: Readonly<Record<string, ProblemKind>> = {
   ERR_HTTP_REQUEST_TIMEOUT: HTTP_PROBLEMS.REQUEST_TIMEOUT,
 };
 
-/** Options of {@link HttpServer}. */
 export interface HttpServerOptions {
-  /** Name of the component. */
   name: string;
   host: string;
   port: number;
   handle: RequestListener;
-  /** While stopping: how long it accepts connections, unready, so that load balancers leave first. Milliseconds. */
+  /** How long a stopping server is unready and still accepts connections, so that load balancers stop using it. Milliseconds. */
   leaveMs?: number;
-  /** While stopping: the longest that it waits for idle connections to be given up by their clients. Milliseconds. */
+  /** How long a stopping server waits at most until clients close their idle connections. Milliseconds. */
   lingerMaxMs?: number;
   metrics: Pick<HttpMetrics, "requests">;
   log: Log;
@@ -61,15 +64,15 @@ export interface HttpServerOptions {
 }
 
 /**
- * The HTTP server: its limits, and its end without losing a begun request.
+ * An HTTP server with limits, which stops without losing a begun request.
  *
  * | state     | entered when                        | connections                     | responses                 |
  * | --------- | ----------------------------------- | ------------------------------- | ------------------------- |
  * | serving   | started                             | accepted                        | keep their connection     |
  * | leaving   | stopped, for `leaveMs`              | accepted                        | `Connection: close`       |
- * | accepting | leaving ends                        | those that the kernel has taken | keep their connection     |
- * | lingering | none is left, and the port closes   | idle ones may bring a request   | `Connection: close`       |
- * | draining  | clients have given up idle ones     | idle ones are closed            | `Connection: close`       |
+ * | accepting | leaving ends                        | those that the kernel accepted  | keep their connection     |
+ * | lingering | none is left, and the port closes   | idle ones may send a request    | `Connection: close`       |
+ * | draining  | clients have closed idle ones       | idle ones are closed            | `Connection: close`       |
  * | closed    | none is left, or the deadline is up | destroyed                       |                           |
  */
 export class HttpServer implements Component {
@@ -78,7 +81,7 @@ export class HttpServer implements Component {
   readonly #server: Server;
   readonly #connections = new Map<Duplex, ClientConnection>();
   #stopping = false;
-  /** Whether responses end their connections. Not while accepting: clients would connect again to a port that closes. */
+  /** Whether responses end their connections. Not while accepting: clients would reconnect to a port that is about to close. */
   #closing = false;
   #accepted = 0;
 
@@ -86,17 +89,17 @@ export class HttpServer implements Component {
     this.name = options.name;
     this.#options = options;
     this.#server = createServer({ ...LIMITS, ...options.limits }, this.#handle);
-    // The bytes of header fields are bounded; Node would silently drop fields beyond a number.
+    // `maxHeaderSize` limits the header fields. Node would silently drop fields above a number.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = CONNECTIONS_MAX;
-    // A client that ends its side after its requests still gets their answers.
+    // A client that closes its sending side after its requests still gets the responses.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.on("connection", this.#accept).on("clientError", this.#refuse);
     this.#server.on("checkContinue", this.#handle).on("checkExpectation", this.#handle);
     this.#server.on("connect", (_request, socket) => this.#refuse({}, socket));
   }
 
-  /** Unready while it stops. */
+  /** Makes the service unready while the server stops. */
   readonly check: Check = () => (this.#stopping ? { reason: "stopping", blocks: true } : undefined);
 
   async start(): Promise<void> {
@@ -104,7 +107,7 @@ export class HttpServer implements Component {
     log.info(`${name} listens`, { port: await listen(this.#server, host, port) });
   }
 
-  /** Goes through the states from leaving to closed; the signal ends each of them. */
+  /** Passes through the states from leaving to closed. The signal ends each of them early. */
   async stop(signal: AbortSignal): Promise<void> {
     const { leaveMs = 0 } = this.#options;
     if (!this.#server.listening) return;
@@ -115,7 +118,7 @@ export class HttpServer implements Component {
     await this.#acceptAll();
     this.#closing = true;
     const closed = once(this.#server, "close");
-    // The close() of node:http destroys idle connections at once, and with them requests that are on the wire.
+    // close() of node:http destroys idle connections at once, and with them requests on the wire.
     NetServer.prototype.close.call(this.#server);
     for (const connection of this.#connections.values()) connection.closeAfterLast();
     const lingerMs = this.#lingerMs(leaveMs);
@@ -126,19 +129,19 @@ export class HttpServer implements Component {
   }
 
   /**
-   * A server that closes an idle connection resets the request that the client writes to it at that moment. So the
-   * client has to close it: it does within `Keep-Alive: timeout`, counted from before the server began to leave.
+   * If the server closed an idle connection, it would reset a request that the client sends at that moment. So the client
+   * must close it. It does so within `Keep-Alive: timeout`, counted from before the server began to leave.
    */
   #lingerMs(leaveMs: number): number {
     const { lingerMaxMs = Infinity } = this.#options;
-    const toGiveUpMs = this.#server.keepAliveTimeout + LINGER_MIN_MS - leaveMs;
-    return Math.max(LINGER_MIN_MS, Math.min(toGiveUpMs, lingerMaxMs));
+    const clientsCloseMs = this.#server.keepAliveTimeout + LINGER_MIN_MS - leaveMs;
+    return Math.max(LINGER_MIN_MS, Math.min(clientsCloseMs, lingerMaxMs));
   }
 
   /**
-   * The kernel resets connections that the process has not accepted when the port closes. Accepts them until two turns
-   * of the event loop bring none; the turns must be short, because a connection may come in while a long one runs.
-   * libuv accepts one connection a turn.
+   * When the port closes, the kernel resets connections that the process has not accepted. This method accepts them until
+   * two turns of the event loop accept none. Long turns do not count, because a connection may arrive during them. libuv
+   * accepts one connection a turn.
    */
   async #acceptAll(): Promise<void> {
     let quiet = 0;
@@ -173,7 +176,7 @@ export class HttpServer implements Component {
     if (this.#connections.get(socket)?.refuse(new Problem(kind))) this.#note(kind);
   };
 
-  /** Counts and logs a request that no route has seen. */
+  /** Counts and logs a request that reached no route. */
   #note({ code, status }: ProblemKind): void {
     const labels = { method: "unknown", route: "unknown", status };
     this.#options.metrics.requests.inc(labels);
@@ -181,7 +184,7 @@ export class HttpServer implements Component {
   }
 }
 
-/** RFC 9112 §3.2: exactly one, from HTTP/1.1 on. */
+/** RFC 9112 §3.2: a request has exactly one `Host` field, from HTTP/1.1 on. */
 function hasHost({ httpVersion, headersDistinct: { host = [] } }: IncomingMessage): boolean {
   return host.length === 1 || (host.length === 0 && httpVersion === "1.0");
 }

@@ -3,10 +3,9 @@ import { Problem } from "./problem.ts";
 import { HTTP_PROBLEMS } from "./problems.ts";
 
 /**
- * Protects a server that asks for no key from web pages in a browser on its network. A page can name itself after an
- * address of the server (DNS rebinding), and then send what it likes; but the browser names the page in `Origin`, and the
- * name by which it found the server in `Host`. `onLoopback`: the server listens on a loopback address only, so every
- * honest client names one.
+ * Protects a server without authentication from web pages in a browser on its network. A page can point its own host name
+ * to the address of the server (DNS rebinding) and then send any request. But the browser sends the page's origin in
+ * `Origin`, and that host name in `Host`. `onLoopback`: the server listens on a loopback address only, so `Host` must be one.
  */
 export function refuseWebPages(onLoopback: boolean): RequestHandler {
   return (request, _response, next) => {
@@ -20,7 +19,7 @@ export function refuseWebPages(onLoopback: boolean): RequestHandler {
   };
 }
 
-/** Whether the host in a URL is this machine. A URL's host is in lower case, and an IPv4 address in its usual form. */
+/** Whether the host of a URL is this machine. `URL` converts the host to lower case and an IPv4 address to four numbers. */
 export function isLoopback(url: string): boolean {
   const host = (URL.parse(url)?.hostname ?? "").replace(/\.$/, "");
   return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/.test(

@@ -7,7 +7,7 @@ const body = (waits: boolean) => {
 };
 
 describe("BodyPool", () => {
-  it("charges what bodies hold, and refuses what does not fit", () => {
+  it("charges the bytes of bodies, and refuses bytes that do not fit", () => {
     const pool = new BodyPool(100);
     const [one, two] = [body(true), body(true)];
 
@@ -20,7 +20,7 @@ describe("BodyPool", () => {
     expect(pool.bytes).toBe(100);
   });
 
-  it("gives back what a body held, once", () => {
+  it("releases the bytes of a body once", () => {
     const pool = new BodyPool(100);
     const one = body(true);
     pool.resize(one, 100);
@@ -31,7 +31,7 @@ describe("BodyPool", () => {
     expect(pool.bytes).toBe(0);
   });
 
-  it("evicts the oldest that wait for their clients, and no more than it must", () => {
+  it("evicts the oldest bodies that wait for their clients, as few as possible", () => {
     const pool = new BodyPool(100, 0);
     const [working, oldest, newer, last] = [body(false), body(true), body(true), body(true)];
     for (const each of [working, oldest, newer]) pool.resize(each, 30);
@@ -42,7 +42,7 @@ describe("BodyPool", () => {
     expect(pool.bytes).toBe(90);
   });
 
-  it("evicts nothing that is young", () => {
+  it("evicts no body that is younger than the grace time", () => {
     const pool = new BodyPool(100, 60_000);
     const young = body(true);
     pool.resize(young, 100);
@@ -51,7 +51,7 @@ describe("BodyPool", () => {
     expect(young.evicted).toBe(0);
   });
 
-  it("never evicts a body for itself", () => {
+  it("never evicts a body to make room for itself", () => {
     const pool = new BodyPool(100, 0);
     const one = body(true);
     pool.resize(one, 50);

@@ -17,7 +17,7 @@ async function start() {
 
 const HEAD = `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n`;
 
-describe("names that have no case", () => {
+describe("readBody and requireJson", () => {
   const send = (header: string, value: string) =>
     request(createTestApp().app).post("/send").set(header, value).send(JSON.stringify(EMAIL));
 
@@ -56,7 +56,7 @@ describe("names that have no case", () => {
     expect(response.body).toMatchObject({ code: "ENCODING_UNSUPPORTED" });
   });
 
-  it.each(["100-continue", "100-Continue"])("meets the expectation %s", async (expectation) => {
+  it.each(["100-continue", "100-Continue"])("accepts the expectation %s", async (expectation) => {
     const client = connectRaw(await start());
     client.socket.write(`${HEAD}Expect: ${expectation}\r\nContent-Length: 2\r\n\r\n`);
 
@@ -68,7 +68,7 @@ describe("names that have no case", () => {
 });
 
 describe("bodies without an end", () => {
-  it("do not keep others out: the oldest give way", async () => {
+  it("do not block others: the oldest are evicted", async () => {
     const port = await start();
     const slow = Array.from({ length: 400 }, () => connectRaw(port));
     for (const { socket } of slow)
@@ -88,7 +88,7 @@ describe("bodies without an end", () => {
     for (const { socket } of slow) socket.destroy();
   });
 
-  it("in chunks of one byte take no more memory than others", async () => {
+  it("in chunks of one byte need no more memory than others", async () => {
     const port = await start();
     const before = process.memoryUsage().rss;
     const clients = Array.from({ length: 20 }, () => connectRaw(port));

@@ -32,7 +32,7 @@ describe("parseJson", () => {
     expect(refusal(text)).toMatchObject({ code: "JSON_TOO_MANY_VALUES" });
   });
 
-  it("reads as many values as an email could ever have", () => {
+  it("reads more values than an email can have", () => {
     expect(parse(`[${"0,".repeat(9_998)}0]`)).toHaveLength(9_999);
   });
 
@@ -47,7 +47,7 @@ describe("parseJson", () => {
 
     expect(refusal(text)).toMatchObject({ code: "JSON_MEMBER_REPEATED" });
     expect(JSON.parse(format.call(refusal(text), "id").text)).toMatchObject({
-      errors: [{ field, reason: "is there more than once" }],
+      errors: [{ field, reason: "is repeated" }],
     });
   });
 

@@ -17,7 +17,7 @@ const FOREVER = new AbortController().signal;
 let server: HttpServer | undefined;
 afterEach(() => server?.stop(AbortSignal.abort()));
 
-/** Starts the test application behind a server; each send takes as long as its subject says, in milliseconds. */
+/** Starts the test application behind a server. Each send takes the milliseconds in its subject. */
 async function start(limits: ServerOptions = {}, leaveMs = 0, lingerMaxMs = 0) {
   const log = createFakeLog();
   const { app, accepted, metrics, registry } = createTestApp();
@@ -34,7 +34,7 @@ async function start(limits: ServerOptions = {}, leaveMs = 0, lingerMaxMs = 0) {
   });
   await server.start();
   const port = Number(log.lines[0]?.["port"]);
-  /** The statuses of requests that no route has seen. */
+  /** The statuses of requests that reached no route. */
   const refusals = () => log.lines.flatMap(({ status }) => (status === undefined ? [] : [status]));
   return { server, port, accepted, refusals, registry };
 }
@@ -65,7 +65,7 @@ describe("slow and endless clients", () => {
     expect(accepted).toEqual([]);
   });
 
-  it("closes a connection on which nothing comes", async () => {
+  it("closes a connection without requests", async () => {
     const { port } = await start(QUICK);
     const client = connectRaw(port);
 
@@ -89,7 +89,7 @@ describe("slow and endless clients", () => {
   });
 });
 
-describe("what is not HTTP", () => {
+describe("invalid HTTP", () => {
   it.each([
     "nonsense\r\n\r\n",
     "\u0016\u0003\u0001\u0000",
@@ -106,7 +106,7 @@ describe("what is not HTTP", () => {
     expect(client.received()).toContain("Content-Type: application/problem+json");
   });
 
-  it("reads the last of a thousand fields", async () => {
+  it("reads the last of a thousand header fields", async () => {
     const { port } = await start();
     const client = connectRaw(port);
     const fields = Array.from({ length: 1_000 }, (_, index) => `a${index}: b\r\n`).join("");
@@ -131,7 +131,7 @@ describe("what is not HTTP", () => {
     expect(accepted).toEqual([]);
   });
 
-  it("answers 400 to a request with two lengths, which could smuggle another", async () => {
+  it("answers 400 to a request with two lengths, which could hide a second request", async () => {
     const { port, accepted } = await start();
     const client = connectRaw(port);
 
@@ -145,7 +145,7 @@ describe("what is not HTTP", () => {
   });
 
   it.each(["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: test\r\nExpect: more\r\n\r\n"])(
-    "survives garbage behind %j",
+    "answers other clients after garbage behind %j",
     async (refused) => {
       const { port } = await start();
       const client = connectRaw(port);
@@ -157,7 +157,7 @@ describe("what is not HTTP", () => {
     },
   );
 
-  it("keeps serving others", async () => {
+  it("still answers other clients", async () => {
     const { port } = await start();
     connectRaw(port).socket.end("nonsense\r\n\r\n");
     const client = connectRaw(port);
@@ -170,7 +170,7 @@ describe("what is not HTTP", () => {
 });
 
 describe("pipelining", () => {
-  it("answers in order, whichever is ready first", async () => {
+  it("answers in order, even if a later response is ready first", async () => {
     const { port } = await start();
     const client = connectRaw(port);
 
@@ -182,7 +182,7 @@ describe("pipelining", () => {
     expect(numbers).toEqual(["1", "2"]);
   });
 
-  it("answers what was begun before it answers 400 to garbage behind it", async () => {
+  it("answers begun requests before it answers 400 to garbage behind them", async () => {
     const { port } = await start();
     const client = connectRaw(port);
 
@@ -192,7 +192,7 @@ describe("pipelining", () => {
     expect(statusesIn(client.received())).toEqual([202, 202, 400]);
   });
 
-  it("answers what was begun before it answers 408 to a body that does not end", async () => {
+  it("answers begun requests before it answers 408 to a body that does not end", async () => {
     const { port } = await start({ ...QUICK, requestTimeout: 200 });
     const client = connectRaw(port);
 
@@ -202,7 +202,7 @@ describe("pipelining", () => {
     expect(statusesIn(client.received())).toEqual([202, 408]);
   });
 
-  it("answers everything to a client that has ended its side", async () => {
+  it("answers all requests of a client that has closed its sending side", async () => {
     const { port } = await start();
     const client = connectRaw(port);
 
@@ -212,7 +212,7 @@ describe("pipelining", () => {
     expect(statusesIn(client.received())).toEqual([202, 202]);
   });
 
-  it("stays in step when a body was not read", async () => {
+  it("answers the right request after a body that was not read", async () => {
     const { port } = await start();
     const client = connectRaw(port);
 
@@ -224,7 +224,7 @@ describe("pipelining", () => {
 });
 
 describe("an idle connection", () => {
-  it("is kept for longer than clients are told", async () => {
+  it("is kept longer than the Keep-Alive hint", async () => {
     const { port } = await start({ keepAliveTimeout: 1_000 });
     const client = connectRaw(port);
     client.socket.write(taking(0));
@@ -237,7 +237,7 @@ describe("an idle connection", () => {
     expect(client.received()).toContain("Keep-Alive: timeout=1\r\n");
   });
 
-  it("is to be given up by clients after ten seconds", async () => {
+  it("has a Keep-Alive hint of ten seconds", async () => {
     const { port } = await start();
     const client = connectRaw(port);
 
@@ -249,7 +249,7 @@ describe("an idle connection", () => {
 });
 
 describe("HttpServer#stop", () => {
-  it("finishes begun requests, tells the client to close, and takes no new connection", async () => {
+  it("answers begun requests with Connection: close, and accepts no new connection", async () => {
     const { server, port, accepted } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(200));
@@ -265,7 +265,7 @@ describe("HttpServer#stop", () => {
     expect(late.received()).toBe("");
   });
 
-  it("answers a request that comes on an idle connection just after the stop", async () => {
+  it("answers a request on an idle connection just after the stop", async () => {
     const { server, port } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(0));
@@ -297,7 +297,7 @@ describe("HttpServer#stop", () => {
     );
   });
 
-  it("answers on connections that only the kernel had accepted when it was told to stop", async () => {
+  it("answers on connections that only the kernel had accepted before the stop", async () => {
     const { server, port } = await start();
     const clients = Array.from({ length: 40 }, () => connectRaw(port));
     for (const { socket } of clients) socket.write(taking(0));
@@ -322,7 +322,7 @@ describe("HttpServer#stop", () => {
     expect(statusesIn(slow.received())).toEqual([]);
   });
 
-  it("leaves it to clients to close idle connections, and answers what they send until then", async () => {
+  it("lets clients close idle connections, and answers their requests until then", async () => {
     const { server, port } = await start({ keepAliveTimeout: 600_000 }, 0, Infinity);
     const clients = Array.from({ length: 50 }, () => connectRaw(port));
     for (const { socket } of clients) socket.write(taking(0));
@@ -332,7 +332,7 @@ describe("HttpServer#stop", () => {
 
     const stopped = server.stop(FOREVER);
     await waitFor("a closed port", () => isRefused(port));
-    // Clients on a busy machine, which are late by up to two seconds.
+    // The clients send up to two seconds late, as on a busy machine.
     for (const { socket } of clients) {
       await sleep(40);
       socket.write(taking(0));
@@ -346,7 +346,7 @@ describe("HttpServer#stop", () => {
     );
   });
 
-  it("cuts off what is not finished at the deadline", async () => {
+  it("closes unfinished requests at the deadline", async () => {
     const { server, port, accepted } = await start();
     const client = connectRaw(port);
     client.socket.write(taking(60_000));
@@ -377,7 +377,7 @@ describe("HttpServer#stop", () => {
     expect(accepted).toHaveLength(outcomes.length - refused.length);
   });
 
-  it("goes on for a while, unready, so that balancers leave before it takes no connection", async () => {
+  it("is unready and still accepts connections for a while, so that load balancers leave", async () => {
     const { server, port } = await start({}, 60_000);
     const leaving = new AbortController();
 
@@ -414,7 +414,7 @@ async function isRefused(port: number): Promise<boolean> {
   return refused;
 }
 
-/** Sends an email; resolves to the status, or the code of what went wrong. */
+/** Sends an email. Resolves to the status or to the code of the error. */
 function post(port: number, agent: Agent): Promise<number | string> {
   return new Promise((resolve) => {
     const body = JSON.stringify({ ...EMAIL, subject: "1" });
@@ -434,7 +434,7 @@ function post(port: number, agent: Agent): Promise<number | string> {
   });
 }
 
-describe("what Node would refuse in no words", () => {
+describe("requests that Node would refuse without a problem document", () => {
   const body = JSON.stringify({ ...EMAIL, subject: "0" });
   const head = (...lines: string[]) =>
     ["POST /send HTTP/1.1", "Content-Type: application/json", ...lines, "", ""].join("\r\n");
@@ -456,7 +456,7 @@ describe("what Node would refuse in no words", () => {
     client.socket.destroy();
   });
 
-  it("says 100 to a body that it will read, and only then", async () => {
+  it("answers 100 only before a body that it reads", async () => {
     const { port } = await start();
     const client = connectRaw(port);
     client.socket.write(head("Host: a", "Expect: 100-continue", `Content-Length: ${body.length}`));
@@ -472,7 +472,7 @@ describe("what Node would refuse in no words", () => {
 });
 
 describe("large bodies", () => {
-  /** Sends a head, and so many bytes of what it announces. */
+  /** Sends a head, and this many bytes of the body that it announces. */
   const begin = (port: number, announced: number, bytes = 0) => {
     const client = connectRaw(port);
     client.socket.write(
@@ -486,7 +486,7 @@ describe("large bodies", () => {
     return client.received();
   };
 
-  it("are refused while others take up the memory, and small ones are not", async () => {
+  it("are refused while the memory is used up, and small ones are not", async () => {
     const { port } = await start();
     const holding = [begin(port, 6_000_001, 6_000_000), begin(port, 6_000_001, 6_000_000)];
     await sleep(200);
@@ -505,7 +505,7 @@ describe("large bodies", () => {
     later.socket.destroy();
   });
 
-  it("take no memory that others could have before they arrive", async () => {
+  it("use no memory before they arrive", async () => {
     const { port } = await start();
     const announced = Array.from({ length: 10 }, () => begin(port, 6_000_000));
     await sleep(200);
@@ -522,7 +522,7 @@ describe("a body in chunks", () => {
   const HEAD = `POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
   const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 
-  it("is an email like any other, many at a time", async () => {
+  it("is read like any other body, many at the same time", async () => {
     const { port } = await start();
     const text = JSON.stringify({ ...EMAIL, subject: "200" });
     const clients = Array.from({ length: 32 }, () => connectRaw(port));

@@ -6,15 +6,15 @@ import { createHttpMetrics } from "../src/metrics.ts";
 import { parseJsonBody, readBody, requireJson } from "../src/json-body.ts";
 import { createHttpApp, type Route } from "../src/routes.ts";
 
-/** An email's body is 1 MiB at most, and JSON writes a byte as six. */
+/** The body of an email has up to 1 MiB, and JSON can escape one byte as six. */
 const LIMIT_BYTES = 6_400_000;
 
 const operation = { operationId: "send", summary: "Send", responses: {}, problems: [] };
 
-/** What a test sends: the response takes as many milliseconds as the subject says. */
+/** The email of a test. Its subject is the time that the response takes, in milliseconds. */
 export const EMAIL = { toaddr: "ada@example.com", subject: "0", body: "Hello, Ada\n" };
 
-/** An application with `POST /send`, which keeps what it accepted and numbers it in `Location`. */
+/** Creates an application with `POST /send`. It stores accepted emails, and returns their number in `Location`. */
 export function createTestApp(limitBytes = LIMIT_BYTES) {
   const accepted: unknown[] = [];
   const registry = new Registry();
@@ -33,7 +33,7 @@ export function createTestApp(limitBytes = LIMIT_BYTES) {
   return { app, accepted, metrics, registry, log };
 }
 
-/** A connection on which a test writes what it likes, and what the server wrote to it. */
+/** A connection on which a test writes any bytes, and the bytes that the server sent. */
 export interface RawClient {
   socket: Socket;
   received(): string;
@@ -54,12 +54,12 @@ export function connectRaw(port: number): RawClient {
   return { socket, closed, received: () => Buffer.concat(chunks).toString() };
 }
 
-/** The statuses of the responses in a connection's text, in order. */
+/** Returns the statuses of the responses in the text of a connection, in order. */
 export function statusesIn(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
 }
 
-/** A `POST /send` as it goes over the wire. */
+/** Returns the bytes of a `POST /send`. */
 export function rawSend(email: object = EMAIL, headers = ""): string {
   const body = JSON.stringify(email);
   return `POST /send HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`;

@@ -20,7 +20,7 @@ function guarded(onLoopback: boolean) {
   });
 }
 
-describe("a server on loopback that asks for no key", () => {
+describe("a server on loopback without authentication", () => {
   it.each([
     "localhost",
     "LocalHost:8080",
@@ -58,15 +58,15 @@ describe("a server on loopback that asks for no key", () => {
     expect([response.status, response.body]).toMatchObject([403, { code: "ORIGIN_REFUSED" }]);
   });
 
-  it("answers to a page of this machine", async () => {
+  it("answers a page of this machine", async () => {
     const response = await request(guarded(true)).get("/").set("Origin", "http://localhost:3000");
 
     expect(response.status).toBe(200);
   });
 });
 
-describe("a server on a network that asks for no key", () => {
-  it("answers to any name, and refuses web pages", async () => {
+describe("a server on a network without authentication", () => {
+  it("answers any host name, and refuses web pages", async () => {
     const named = await request(guarded(false)).get("/").set("Host", "api.internal.example");
     const page = await request(guarded(false))
       .get("/")

@@ -5,9 +5,9 @@ import type { ApiMetrics } from "./metrics.ts";
 import { PROBLEMS } from "./problems.ts";
 
 const TIMES = {
-  /** The file is small, and reading it misses no change, as its times or its symbolic link can. Milliseconds. */
-  lookMs: 1_000,
-  /** How long keys stay valid that a file with a fault may still mean. Milliseconds. */
+  /** How often the file is read. Its content is compared, because time stamps and symbolic links can hide a change. Milliseconds. */
+  checkMs: 1_000,
+  /** How long earlier keys stay valid if an invalid line may contain them. Milliseconds. */
   keepMs: 3_600_000,
 };
 
@@ -15,7 +15,7 @@ const CHALLENGE = { headers: BEARER_CHALLENGE };
 
 /** Options of {@link ApiKeys}. */
 export interface ApiKeysOptions {
-  /** `API_KEYS_FILE`; without a file, everybody may send. */
+  /** The path in `API_KEYS_FILE`. Without a file, everyone may send. */
   file: string | undefined;
   metrics: Pick<ApiMetrics, "apiKeys" | "apiKeyFaults">;
   log: Log;
@@ -23,14 +23,14 @@ export interface ApiKeysOptions {
 }
 
 /**
- * The API keys, by their hashes, from a file that is read again every second.
+ * The hashes of the API keys, from a file that is read every second.
  *
- * | the file                 | valid keys                                                          | readiness    |
- * | ------------------------ | ------------------------------------------------------------------- | ------------ |
- * | has keys                 | these                                                               |              |
- * | has no key               | none                                                                | says so      |
- * | has a line that is no key | its keys, and for an hour those of before that such a line may mean | names lines  |
- * | cannot be read           | for an hour those of before, then none                              | says so      |
+ * | the file            | valid keys                                                                       | readiness     |
+ * | ------------------- | -------------------------------------------------------------------------------- | ------------- |
+ * | has keys            | its keys                                                                         |               |
+ * | has no key          | none                                                                             | reports it    |
+ * | has an invalid line | its keys, and for an hour each earlier key that an invalid line may contain      | reports lines |
+ * | cannot be read      | the earlier keys for an hour, then none                                          | reports it    |
  */
 export class ApiKeys implements Component {
   readonly name = "api keys";
@@ -38,13 +38,13 @@ export class ApiKeys implements Component {
   readonly #times: typeof TIMES;
   #text: string | undefined;
   #keys: ApiKey[] = [];
-  /** Keys of before that a fault in the file may still mean, and until when they are valid. */
+  /** The earlier keys that stay valid, and until when. */
   #kept: ApiKey[] = [];
   #keptUntil = Infinity;
   #fault: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @throws {ConfigError} CONFIG_INVALID, naming the lines */
+  /** @throws {ConfigError} CONFIG_INVALID with the numbers of the invalid lines */
   constructor(options: ApiKeysOptions) {
     this.#options = options;
     this.#times = options.times ?? TIMES;
@@ -54,12 +54,12 @@ export class ApiKeys implements Component {
     if (this.#fault !== undefined) throw invalidConfig([`API_KEYS_FILE: ${this.#fault}`]);
   }
 
-  /** Names a fault of the file, or that there is no key. The API stays ready. */
+  /** Reports a fault of the file, or that there is no key. The API stays ready. */
   readonly check: Check = () => {
     if (this.#options.file === undefined) return undefined;
     if (this.#fault !== undefined) return { reason: this.#reason(this.#fault), blocks: false };
-    const none = this.#keys.length === 0;
-    return none ? { reason: "no API key: nobody may send", blocks: false } : undefined;
+    const hasNone = this.#keys.length === 0;
+    return hasNone ? { reason: "no API key: nobody may send", blocks: false } : undefined;
   };
 
   /** Returns the name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
@@ -68,7 +68,7 @@ export class ApiKeys implements Component {
     const key = bearerToken(authorization);
     if (key === undefined) throw new Problem(PROBLEMS.API_KEY_MISSING, CHALLENGE);
     const hash = hashToken(key);
-    // Compares with every key, so that the time says nothing.
+    // Compares with every key, so that the response time does not depend on the key.
     const [match] = this.#valid().filter((known) => isSameHash(known.hash, hash));
     if (!match) throw new Problem(PROBLEMS.API_KEY_UNKNOWN, CHALLENGE);
     return match.name;
@@ -77,7 +77,7 @@ export class ApiKeys implements Component {
   start(): void {
     const { file, log } = this.#options;
     if (file === undefined) log.warn("authentication disabled (API_ANONYMOUS=true)");
-    else this.#timer = setInterval(() => this.#look(file), this.#times.lookMs);
+    else this.#timer = setInterval(() => this.#reload(file), this.#times.checkMs);
   }
 
   stop(): void {
@@ -88,7 +88,7 @@ export class ApiKeys implements Component {
     return [...this.#keys, ...this.#kept];
   }
 
-  #look(file: string): void {
+  #reload(file: string): void {
     const text = textOf(file);
     if (text !== this.#text) {
       this.#text = text;
@@ -96,7 +96,7 @@ export class ApiKeys implements Component {
       this.#report();
     }
     if (this.#kept.length > 0 && performance.now() >= this.#keptUntil) {
-      this.#options.log.error("API keys dropped: their file was not corrected", {
+      this.#options.log.error("earlier API keys revoked: API_KEYS_FILE was not corrected", {
         keys: this.#kept.length,
       });
       this.#keep([]);
@@ -107,14 +107,14 @@ export class ApiKeys implements Component {
     const before = this.#valid();
     const { keys, faulty } = parseKeys(this.#text ?? "");
     const unreadable = this.#text === undefined;
-    const isGone = (key: ApiKey) => !keys.some(({ hash }) => hash.equals(key.hash));
-    const isMeant = (key: ApiKey) => unreadable || faulty.some((line) => isAbout(line, key));
+    const isRemoved = (key: ApiKey) => !keys.some(({ hash }) => hash.equals(key.hash));
+    const mayBeMeant = (key: ApiKey) => unreadable || faulty.some((line) => isAbout(line, key));
     const lines = faulty.map(({ number }) => number).join(", ");
     this.#fault = faulty.length > 0 ? `line ${lines}: not \`<sha256 in hex>  <name>\`` : undefined;
     if (unreadable) this.#fault = "names a file that cannot be read";
     this.#options.metrics.apiKeyFaults.set(unreadable ? 1 : faulty.length);
     this.#keys = keys;
-    this.#keep(before.filter((key) => isGone(key) && isMeant(key)));
+    this.#keep(before.filter((key) => isRemoved(key) && mayBeMeant(key)));
   }
 
   /** The hour begins with the first fault, so that further changes do not extend it. */
@@ -128,18 +128,17 @@ export class ApiKeys implements Component {
   #report(): void {
     const { log } = this.#options;
     const keys = this.#keys.length;
-    if (this.#fault === undefined) log.info("API keys read again", { keys });
-    else
-      log.error("API_KEYS_FILE has a fault", {
-        reason: this.#fault,
-        keys,
-        kept: this.#kept.length,
-      });
+    if (this.#fault === undefined) {
+      log.info("API keys reloaded", { keys });
+      return;
+    }
+    const fields = { reason: this.#fault, keys, kept: this.#kept.length };
+    log.error("API_KEYS_FILE is invalid", fields);
   }
 
   #reason(fault: string): string {
     const kept =
-      this.#kept.length > 0 ? `; ${this.#kept.length} earlier keys stay for an hour` : "";
+      this.#kept.length > 0 ? `; ${this.#kept.length} earlier keys stay valid for an hour` : "";
     return `API_KEYS_FILE: ${fault}${kept}`;
   }
 }

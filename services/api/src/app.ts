@@ -17,7 +17,7 @@ import { createAdmission, type AdmissionOptions } from "./send/admission.ts";
 import { createSendHandler, type SendOptions } from "./send/route.ts";
 import { sendOperation } from "./send/operation.ts";
 
-/** JSON writes one byte as six at most (`\u001f`); the rest is for addresses and subject. */
+/** JSON escapes one byte as six at most (`\u001f`). The rest is for addresses and subject. */
 const JSON_ESCAPE = 6;
 const JSON_REST_BYTES = 65_536;
 
@@ -25,7 +25,7 @@ const JSON_REST_BYTES = 65_536;
 export interface AppOptions extends Omit<SendOptions, "admission">, AdmissionOptions {
   /** Returns the name of the key in an `Authorization` header. @throws {Problem} API_KEY_MISSING, API_KEY_UNKNOWN */
   authenticate: (authorization: string | undefined) => string;
-  /** Where the API listens, if it asks for no key: web pages are refused then. */
+  /** Where an API without authentication listens. It refuses web pages. */
   anonymousOn?: "loopback" | "network" | undefined;
   metrics: ApiMetrics;
   log: Log;
@@ -43,7 +43,7 @@ export function createApp(options: AppOptions) {
       operation: sendOperation,
       handlers: [
         requireKey(authenticate),
-        // A request that its head condemns is refused before its body is read.
+        // A request with an invalid head is refused before its body is read.
         requireJsonAccepted,
         requireJson,
         admission.refuseAtOnce,

@@ -1,5 +1,13 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/runtime";
-import { count, integer, milliseconds, port } from "@wellsent/runtime";
+import {
+  commonConfig,
+  commonVariables,
+  count,
+  integer,
+  milliseconds,
+  port,
+  readEnv,
+  type Env,
+} from "@wellsent/runtime";
 import { BODY_BYTES_MAX } from "@wellsent/contract";
 import { isLoopback } from "@wellsent/http";
 import * as z from "zod";
@@ -8,27 +16,37 @@ import * as z from "zod";
 export const variables = z
   .object({
     ...commonVariables,
-    HTTP_HOST: z.string().default("::").describe("Address of the API; `::` is every one, IPv4 too"),
+    HTTP_HOST: z
+      .string()
+      .default("::")
+      .describe("Address that the API listens on; `::` means all, IPv4 too"),
     HTTP_PORT: port(8080, "Port of the API"),
-    HTTP_LEAVE_MS: count(0, 60_000, 0, "How long stopping waits, unready, for balancers to leave"),
+    HTTP_LEAVE_MS: count(
+      0,
+      60_000,
+      0,
+      "How long a stopping API is unready and still serves load balancers",
+    ),
     API_KEYS_FILE: z
       .string()
       .optional()
-      .describe("Lines of `<sha256 of a key in hex>  <name>`; read again when it changes"),
+      .describe("File with lines of `<sha256 of a key in hex>  <name>`; changes are loaded"),
     API_ANONYMOUS: z.stringbool({ error: "must be true or false" }).default(false).meta({
       form: "`true` or `false`",
-      description: "Lets everyone send when there is no `API_KEYS_FILE`",
+      description: "Whether everyone may send if `API_KEYS_FILE` is absent",
     }),
     BODY_MAX_BYTES: count(1, BODY_BYTES_MAX, 1_048_576, "Largest `body`, in bytes of UTF-8"),
     PUBLISH_WINDOW: count(1, 100_000, 500, "Most emails that may wait for the broker's confirm"),
     PUBLISH_TIMEOUT_MS: milliseconds(10_000, "How long the broker's confirm may take"),
-    SEND_PATIENCE_MS: milliseconds(8_000, "How long a send waits for a broker that changes nodes"),
+    SEND_PATIENCE_MS: milliseconds(8_000, "How long a send waits during a broker failover"),
     EMAILER_QUEUE_MAX: integer(1, 1_000_000_000)
       .default(500_000)
-      .describe("Sends are refused while the queue `emailer` holds this many"),
+      .describe("Sends are refused while the queue `emailer` has this many messages"),
     QUEUES_MAX_BYTES: integer(1, 2 ** 49)
       .default(25_769_803_776)
-      .describe("Sends are refused while `emailer` and `logger` hold this many bytes, by estimate"),
+      .describe(
+        "Sends are refused while the queues `emailer` and `logger` have this many bytes, by estimate",
+      ),
   })
   .refine(({ API_KEYS_FILE, API_ANONYMOUS }) => API_KEYS_FILE !== undefined || API_ANONYMOUS, {
     path: ["API_KEYS_FILE"],
@@ -39,7 +57,7 @@ export const variables = z
 /** Reads the environment of the API. @throws {ConfigError} CONFIG_INVALID */
 export function loadConfig(env: Env) {
   const v = readEnv(variables, env);
-  // The other half is for the requests that were begun last, and for the components that stop after the server.
+  // The second half of the time is for the last requests, and for the components that stop after the server.
   const lingerMaxMs = Math.max(0, (v.SHUTDOWN_DEADLINE_MS - v.HTTP_LEAVE_MS) / 2);
   return {
     ...commonConfig(v, env),

@@ -1,19 +1,19 @@
-/** As sha256sum writes it: the hash, two blanks (or one and an asterisk), a name. */
+/** The output of sha256sum: the hash, two spaces (or a space and an asterisk), a name. */
 const LINE = /^([\da-f]{64}) [ *]([!-~]{1,64})$/i;
 
-/** An API key: its SHA-256, and the name by which it is logged. */
+/** The SHA-256 hash of an API key, and its name, which is logged. */
 export interface ApiKey {
   hash: Buffer;
   name: string;
 }
 
-/** A line that is no key, with its number from 1. */
+/** An invalid line. The number of the first line is 1. */
 interface FaultyLine {
   number: number;
   text: string;
 }
 
-/** Reads the lines of `API_KEYS_FILE`. Empty lines and lines that begin with `#` say nothing. */
+/** Reads the lines of `API_KEYS_FILE`. Empty lines and lines that begin with `#` are ignored. */
 export function parseKeys(text: string): { keys: ApiKey[]; faulty: FaultyLine[] } {
   const keys: ApiKey[] = [];
   const faulty: FaultyLine[] = [];
@@ -27,7 +27,7 @@ export function parseKeys(text: string): { keys: ApiKey[]; faulty: FaultyLine[] 
   return { keys, faulty };
 }
 
-/** Whether a faulty line may be a key that was there before: it has the key's hash, or its name as a word. */
+/** Whether an invalid line may contain an earlier key: it has the hash of the key, or its name as a word. */
 export function isAbout({ text }: FaultyLine, { hash, name }: ApiKey): boolean {
   return text.toLowerCase().includes(hash.toString("hex")) || text.split(/[\s*]+/).includes(name);
 }

@@ -1,7 +1,7 @@
 import { amqpParts, AmqpConnection, Publisher } from "@wellsent/amqp";
 import { HttpServer } from "@wellsent/http";
-import { createService, runMain } from "@wellsent/runtime";
 import { topology } from "@wellsent/contract";
+import { createService, runMain } from "@wellsent/runtime";
 import { ApiKeys } from "./api-keys.ts";
 import { createApp } from "./app.ts";
 import { QueueMonitor } from "./send/queue-monitor.ts";
@@ -51,6 +51,6 @@ runMain((host) => {
     http.check,
   ];
 
-  // Started left to right, stopped right to left: the last requests are answered before the publisher goes.
+  // Stopped from right to left, so that the last requests are answered before the publisher stops.
   return program(checks, [keys, control, publishing, queues, publisher, http]);
 });

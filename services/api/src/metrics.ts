@@ -3,14 +3,13 @@ import { meter } from "@wellsent/runtime";
 import type { Registry } from "prom-client";
 
 const HELP = {
-  wellsent_emails_accepted_total: "Emails answered with 202: stored by the broker",
-  wellsent_sends_refused_total: "Sends answered with a problem, by its code",
-  wellsent_api_keys: "API keys that are valid at this moment; 0 too where none is required",
-  wellsent_api_key_faults:
-    "Lines of API_KEYS_FILE that are no key; 1 where the file cannot be read",
-  wellsent_emailer_queue_depth: "Messages ready in the queue emailer, as read last",
+  wellsent_emails_accepted_total: "Emails answered with 202, which the broker has stored",
+  wellsent_sends_refused_total: "Sends answered with a problem, by code",
+  wellsent_api_keys: "Valid API keys; also 0 if no key is required",
+  wellsent_api_key_faults: "Invalid lines of API_KEYS_FILE; 1 if the file cannot be read",
+  wellsent_emailer_queue_depth: "Messages ready in the queue emailer when it was last counted",
   wellsent_queues_bytes: "Bytes ready in the queues emailer and logger, by estimate",
-  wellsent_sends_waiting: "Sends that wait for a broker that changes nodes",
+  wellsent_sends_waiting: "Sends that wait during a broker failover",
 };
 
 /** The metrics of the API. */

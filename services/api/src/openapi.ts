@@ -4,7 +4,7 @@ import * as z from "zod";
 import manifest from "../package.json" with { type: "json" };
 import { createSendSchema } from "./send/schema.ts";
 
-/** Describes the API beyond its routes, with the schemas that it validates with. */
+/** Describes the API beside its routes, with the schemas that validate requests. */
 export function describeApi(bodyMaxBytes: number): ApiDescription {
   const send = createSendSchema(bodyMaxBytes);
   const accepted = send.extend({ id: emailIdSchema, status: z.literal("accepted") });
@@ -16,7 +16,7 @@ export function describeApi(bodyMaxBytes: number): ApiDescription {
       version: manifest.version,
     },
     securitySchemes: {
-      key: { type: "http", scheme: "bearer", description: "Unless the API is anonymous" },
+      key: { type: "http", scheme: "bearer", description: "Required unless API_ANONYMOUS=true" },
     },
     schemas: { Send: send, Accepted: accepted },
   };

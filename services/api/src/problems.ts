@@ -6,7 +6,7 @@ export const PROBLEMS = {
   ...HTTP_PROBLEMS,
   ...problemKinds({
     API_KEY_MISSING: { status: 401, title: "An API key is required" },
-    API_KEY_UNKNOWN: { status: 401, title: "The API key is not known" },
+    API_KEY_UNKNOWN: { status: 401, title: "The API key is unknown" },
     EMAIL_INVALID: { status: 422, title: "The email is not valid" },
     AMQP_DISCONNECTED: { status: 503, retryAfter: 5, title: "The broker is down" },
     AMQP_BLOCKED: { status: 503, retryAfter: 10, title: "The broker accepts no messages" },
@@ -24,14 +24,18 @@ export const PROBLEMS = {
       title: "The broker disconnected before it confirmed",
     },
     TOPOLOGY_UNVERIFIED: { status: 503, retryAfter: 5, title: "The queues are not verified" },
-    QUEUE_FULL: { status: 503, retryAfter: 30, title: "Too many emails wait to be sent" },
-    QUEUE_BYTES_FULL: { status: 503, retryAfter: 30, title: "The waiting emails are too large" },
+    QUEUE_FULL: { status: 503, retryAfter: 30, title: "Too many emails are queued" },
+    QUEUE_BYTES_FULL: {
+      status: 503,
+      retryAfter: 30,
+      title: "The queued emails have too many bytes",
+    },
   }),
 };
 
 /**
  * Returns the problem document for an error of publishing, or `undefined` for any other error.
- * `id`: the email's id, which the document names when the outcome is unknown.
+ * `id`: the id of the email, which is in the document if the outcome is unknown.
  */
 export function publishProblem(error: unknown, id?: string): Problem | undefined {
   const code = codeOf(error);

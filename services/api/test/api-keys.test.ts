@@ -38,7 +38,7 @@ describe("ApiKeys", () => {
       file: path,
       metrics: createApiMetrics(registry),
       log,
-      times: { lookMs: 20, keepMs },
+      times: { checkMs: 20, keepMs },
     });
   const open = (text: string, keepMs?: number) => {
     writeFileSync(file, text);
@@ -58,7 +58,7 @@ describe("ApiKeys", () => {
     }
   };
 
-  it("knows a key by its hash and gives its name", () => {
+  it("finds a key by its hash and returns its name", () => {
     const { authenticate } = open(
       `# keys\n\n${line("one", "shop")}${line("two", "*blog").replace("  *", " *")}`,
     );
@@ -68,7 +68,7 @@ describe("ApiKeys", () => {
   });
 
   it.each([undefined, "", "Basic b25l", "Bearer", "Bearer one two", "one"])(
-    "says that a key is missing in %j",
+    "refuses %j with API_KEY_MISSING",
     (header) => {
       const { authenticate } = open(line("one", "shop"));
 
@@ -78,7 +78,7 @@ describe("ApiKeys", () => {
     },
   );
 
-  it("says that a key is unknown, and never logs it", () => {
+  it("refuses an unknown key, and never logs it", () => {
     const { authenticate } = open(line("one", "shop"));
 
     expect(() => authenticate("Bearer other")).toThrow(Problem);
@@ -88,7 +88,7 @@ describe("ApiKeys", () => {
     expect(JSON.stringify(lines)).not.toContain("other");
   });
 
-  it("lets everyone send without a file, and says so", () => {
+  it("lets everyone send without a file, and logs it", () => {
     const anonymous = create(undefined);
 
     anonymous.start();
@@ -112,7 +112,7 @@ describe("ApiKeys", () => {
     expect(() => create(file)).toThrow(reason);
   });
 
-  it("refuses at start a file that is not there", () => {
+  it("does not start if the file is missing", () => {
     expect(() => create(file)).toThrow("names a file that cannot be read");
   });
 
@@ -140,7 +140,7 @@ describe("ApiKeys", () => {
   });
 
   it.each(["", "# none yet\n", `# ${line("one", "shop")}`])(
-    "lets nobody send when the file has no key, and says so: %j",
+    "lets nobody send if the file has no key, and reports it: %j",
     async (text) => {
       const { check } = open(line("one", "shop"));
 
@@ -171,14 +171,16 @@ describe("ApiKeys", () => {
     writeFileSync(file, spoilt + line("two", "blog"));
 
     await waitFor("a fault", () => check());
-    expect(check()?.reason).toMatch(/^API_KEYS_FILE: line 1: .*; 1 earlier keys stay for an hour$/);
+    expect(check()?.reason).toMatch(
+      /^API_KEYS_FILE: line 1: .*; 1 earlier keys stay valid for an hour$/,
+    );
     expect(lines.some(({ level }) => level === "error")).toBe(true);
     expect([takes("one"), takes("two")]).toEqual([true, true]);
     expect(await metric("wellsent_api_keys")).toBe(2);
     expect(await metric("wellsent_api_key_faults")).toBe(1);
   });
 
-  it("revokes a key at once although another line is spoilt", async () => {
+  it("revokes a key at once although another line is invalid", async () => {
     const { check } = open(line("one", "shop") + line("two", "blog") + line("three", "cron"));
 
     writeFileSync(file, `nonsense\n${line("two", "blog")}${line("three", "cron").slice(2)}`);
@@ -187,17 +189,17 @@ describe("ApiKeys", () => {
     expect([takes("one"), takes("two"), takes("three")]).toEqual([false, true, true]);
   });
 
-  it("does not keep a key for longer than an hour, however often the file is spoilt again", async () => {
+  it("keeps a key for an hour at most, although the file becomes invalid again", async () => {
     open(line("one", "shop"), 150);
 
     const spoil = setInterval(() => writeFileSync(file, `spoilt shop ${Math.random()}\n`), 30);
 
     await waitFor("the key is dropped", () => !takes("one"));
     clearInterval(spoil);
-    expect(log.messages).toContain("API keys dropped: their file was not corrected");
+    expect(log.messages).toContain("earlier API keys revoked: API_KEYS_FILE was not corrected");
   });
 
-  it("keeps the keys for a while when the file is gone, and says so", async () => {
+  it("keeps the keys for a while if the file is missing, and reports it", async () => {
     const { check } = open(line("one", "shop"), 300);
 
     rmSync(file);
@@ -211,7 +213,7 @@ describe("ApiKeys", () => {
     await waitFor("the key is dropped", () => !takes("one"));
   });
 
-  it("reads a file that comes back", async () => {
+  it("reads a file that exists again", async () => {
     open(line("one", "shop"));
     rmSync(file);
     await waitFor("an error is logged", () => lines.some(({ level }) => level === "error"));

@@ -17,7 +17,7 @@ interface ProblemBody {
 }
 
 describe("POST /send", () => {
-  it("answers 202 with the email as it was given, and its id", async () => {
+  it("answers 202 with the email of the request and its id", async () => {
     const given = {
       toaddr: ["ada@EXAMPLE.com", "bob@bücher.example"],
       subject: "Grüße 🎺",
@@ -31,7 +31,7 @@ describe("POST /send", () => {
     expect(response.status).toBe(202);
     expect(rest).toEqual({ ...given, status: "accepted" });
     expect(isEmailId(id)).toBe(true);
-    // There is nothing at `/emails/{id}` on the API.
+    // The API has no route `/emails/{id}`.
     expect(response.headers["location"]).toBeUndefined();
   });
 
@@ -76,7 +76,7 @@ describe("POST /send", () => {
     expect(order).toEqual(["confirmed", "answered"]);
   });
 
-  it("hands on a valid traceparent", async () => {
+  it("publishes a valid traceparent", async () => {
     const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     const { app, published } = createTestApp();
 
@@ -109,7 +109,7 @@ describe("POST /send", () => {
       [["expiresAt", "must be in the future"]],
     ],
     [
-      "an expiry that is no time",
+      "an expiry that is not a time",
       { ...EMAIL, expiresAt: "tomorrow" },
       [["expiresAt", "must be a time such as 2026-11-23T18:00:00Z"]],
     ],
@@ -190,7 +190,7 @@ describe("POST /send", () => {
     expect(response.status).toBe(202);
   });
 
-  it("waits a moment for a broker that is changing nodes", async () => {
+  it("waits during a broker failover", async () => {
     let away = true;
     setTimeout(() => (away = false), 100);
     const refusal = () => (away ? new PublishRefused("AMQP_DISCONNECTED", "") : undefined);
@@ -203,7 +203,7 @@ describe("POST /send", () => {
     expect(published[0]?.retryHeaders).toEqual({ "x-maybe-duplicate": true });
   });
 
-  it("accepts every send that waited, though more than the publish window waited", async () => {
+  it("accepts every send that waited, although these are more than the publish window", async () => {
     let away = true;
     let inWindow = 0;
     const refusal = () => {
@@ -231,7 +231,7 @@ describe("POST /send", () => {
     server.close();
   });
 
-  it("publishes nothing for a client that has gone meanwhile", async () => {
+  it("publishes nothing for a client that has disconnected", async () => {
     let away = true;
     const refusal = () => (away ? new PublishRefused("AMQP_DISCONNECTED", "") : undefined);
     const { app, published } = createTestApp({ refusal, patienceMs: 5_000 });
@@ -254,7 +254,7 @@ describe("POST /send", () => {
     server.close();
   });
 
-  it("refuses when the broker stays away", async () => {
+  it("refuses when the broker stays down", async () => {
     const refusal = () => new PublishRefused("AMQP_DISCONNECTED", "");
     const { app, published } = createTestApp({ refusal, patienceMs: 60 });
 
@@ -278,27 +278,24 @@ describe("POST /send", () => {
       "AMQP_BLOCKED",
     ],
     [
-      "with nobody knowing",
+      "with an unknown outcome",
       "unknown",
       { publish: () => Promise.reject(new PublishUnknown("AMQP_NACKED", "")) },
       "AMQP_NACKED",
     ],
-  ])(
-    "answers 503 and says the outcome when it is refused %s",
-    async (_when, outcome, fault, code) => {
-      const { app, registry } = createTestApp(fault);
+  ])("answers 503 with the outcome when it is refused %s", async (_when, outcome, fault, code) => {
+    const { app, registry } = createTestApp(fault);
 
-      const response = await request(app).post("/send").send(EMAIL);
+    const response = await request(app).post("/send").send(EMAIL);
 
-      expect(response.status).toBe(503);
-      expect(response.body).toMatchObject({ code, outcome });
-      expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
-      expect(isEmailId((response.body as { id?: string }).id)).toBe(outcome === "unknown");
-      expect(await registry.metrics()).toContain(`wellsent_sends_refused_total{code="${code}"} 1`);
-    },
-  );
+    expect(response.status).toBe(503);
+    expect(response.body).toMatchObject({ code, outcome });
+    expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
+    expect(isEmailId((response.body as { id?: string }).id)).toBe(outcome === "unknown");
+    expect(await registry.metrics()).toContain(`wellsent_sends_refused_total{code="${code}"} 1`);
+  });
 
-  it("answers 500 without a word of an unexpected error, and logs no message of it", async () => {
+  it("answers 500 without the message of an unexpected error, and does not log it", async () => {
     const { app, lines } = createTestApp({ publish: () => Promise.reject(new Error("secret")) });
 
     const response = await request(app).post("/send").send(EMAIL);
@@ -311,7 +308,7 @@ describe("POST /send", () => {
     ).toBe(true);
   });
 
-  it("answers 401 with a challenge before it reads anything", async () => {
+  it("answers 401 with a challenge before it reads the body", async () => {
     const { app } = createTestApp({
       authenticate: () => {
         throw new Problem(PROBLEMS.API_KEY_MISSING, { headers: { "WWW-Authenticate": "Bearer" } });
@@ -342,7 +339,7 @@ describe("POST /send", () => {
     expect(JSON.stringify(lines)).not.toMatch(/ada|Hello/);
   });
 
-  it("counts what it accepts and what it answers", async () => {
+  it("counts accepted emails and answers", async () => {
     const { app, registry } = createTestApp();
 
     await request(app).post("/send").send(EMAIL);
@@ -387,7 +384,7 @@ describe("content negotiation", () => {
     expect(response.body).toMatchObject({ code: "ENCODING_UNSUPPORTED" });
   });
 
-  it("answers 415 to no body at all", async () => {
+  it("answers 415 to a request without a body", async () => {
     const { app } = createTestApp();
 
     const response = await request(app).post("/send");
@@ -395,7 +392,7 @@ describe("content negotiation", () => {
     expect(response.status).toBe(415);
   });
 
-  it("takes application/json with charset UTF-8 in any case", async () => {
+  it("accepts application/json with charset UTF-8 in any case", async () => {
     const { app } = createTestApp();
 
     const response = await request(app)

@@ -14,7 +14,7 @@ function faultOf(env: Record<string, string>): string {
 }
 
 describe("loadConfig", () => {
-  it("has a default for all but the broker and who may send", () => {
+  it("has defaults for all variables except the broker and the keys", () => {
     expect(loadConfig(ENV)).toMatchObject({
       http: { host: "::", port: 8080 },
       publish: { windowSize: 500, timeoutMs: 10_000 },
@@ -23,7 +23,7 @@ describe("loadConfig", () => {
     });
   });
 
-  it("refuses to start without keys and without being told API_ANONYMOUS, and names both", () => {
+  it("requires API_KEYS_FILE or API_ANONYMOUS, and names both", () => {
     const fault = faultOf({ AMQP_URL: "amqp://broker" });
 
     expect(fault).toContain("API_KEYS_FILE: is required");

@@ -29,7 +29,7 @@ async function fetchSchema(name: string): Promise<z.ZodType> {
 }
 
 describe("GET /openapi.json", () => {
-  it("is OpenAPI 3.1 with every reference resolved and every operation named", async () => {
+  it("is OpenAPI 3.1 in which every reference resolves and every operation has an id", async () => {
     const document = await fetchDocument();
 
     const names = [
@@ -42,7 +42,7 @@ describe("GET /openapi.json", () => {
     expect(operations.map(({ operationId }) => operationId)).toEqual(["send", "getOpenapi"]);
   });
 
-  it("describes every response and names every code under its status", async () => {
+  it("describes every response, and has every code under its status", async () => {
     const { paths } = await fetchDocument();
 
     const responses = paths["/send"]?.["post"]?.responses ?? {};
@@ -52,7 +52,7 @@ describe("GET /openapi.json", () => {
     }
   });
 
-  it("has schemas that agree with what is accepted and refused", async () => {
+  it("has schemas that accept and refuse the same emails as the API", async () => {
     const send = await fetchSchema("Send");
 
     expect(send.safeParse(EMAIL).success).toBe(true);
@@ -63,7 +63,7 @@ describe("GET /openapi.json", () => {
     expect(send.safeParse({ toaddr: "a@b.c" }).success).toBe(false);
   });
 
-  it("has schemas for what is answered", async () => {
+  it("has schemas for the responses", async () => {
     const { app } = createTestApp();
 
     const accepted = await request(app).post("/send").send(EMAIL);
@@ -79,7 +79,7 @@ describe("GET /openapi.json", () => {
     expect(problem.safeParse(invalid.body).error).toBeUndefined();
   });
 
-  it("describes the fields, the limit of the body too", async () => {
+  it("describes the fields and the limit of the body", async () => {
     const { components } = await fetchDocument();
 
     const properties = components.schemas["Send"]?.properties as Record<

@@ -7,7 +7,7 @@ import { Registry } from "prom-client";
 import { QueueMonitor } from "../src/send/queue-monitor.ts";
 import { createApiMetrics } from "../src/metrics.ts";
 
-/** A broker with one queue that is looked at; `check` says what comes of a look. */
+/** A broker whose queues the monitor counts. `check` returns the result of a count. */
 function createFakeBroker() {
   const broker = {
     away: false,
@@ -47,7 +47,7 @@ function createFakeBroker() {
 let monitor: QueueMonitor | undefined;
 afterEach(() => monitor?.stop());
 
-function start(times = { lookMs: 10, staleMs: 100, declareMs: 60_000 }) {
+function start(times = { checkMs: 10, staleMs: 100, declareMs: 60_000 }) {
   const { broker, connection } = createFakeBroker();
   const registry = new Registry();
   const metrics = createApiMetrics(registry);
@@ -76,7 +76,7 @@ describe("QueueMonitor", () => {
     expect(monitor.check()).toBeUndefined();
   });
 
-  it("refuses while the queue holds too many, and says how many", async () => {
+  it("refuses while the queue has too many messages, and counts them", async () => {
     const { broker, monitor, registry } = start();
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
 
@@ -89,8 +89,8 @@ describe("QueueMonitor", () => {
   });
 
   it("refuses at once when the queue is missing, declares it again, and stays ready", async () => {
-    // No look becomes stale in this test, so only the missing queue can refuse a send.
-    const { broker, monitor } = start({ lookMs: 10, staleMs: 60_000, declareMs: 60_000 });
+    // No count becomes stale in this test, so only the missing queue can refuse a send.
+    const { broker, monitor } = start({ checkMs: 10, staleMs: 60_000, declareMs: 60_000 });
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     const declared = broker.declared;
 
@@ -104,7 +104,7 @@ describe("QueueMonitor", () => {
     expect(broker.declared).toBeGreaterThan(declared);
   });
 
-  it("refuses when a look has no answer for too long", async () => {
+  it("refuses when a check has no answer for too long", async () => {
     const { broker, monitor } = start();
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     let answer: (count: { messageCount: number }) => void = () => undefined;
@@ -121,7 +121,7 @@ describe("QueueMonitor", () => {
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
   });
 
-  it("refuses while the queues hold too many bytes, by the average of what was accepted", async () => {
+  it("refuses while the queues have too many bytes, by the average size of accepted emails", async () => {
     const { broker, monitor } = start();
     broker.check = () => Promise.resolve({ messageCount: 99 });
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
@@ -133,7 +133,7 @@ describe("QueueMonitor", () => {
     expect(monitor.check()?.blocks).toBe(false);
   });
 
-  it("is not misled by one large email", async () => {
+  it("does not refuse after one large email", async () => {
     const { broker, monitor } = start();
     broker.check = () => Promise.resolve({ messageCount: 99 });
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
@@ -145,7 +145,7 @@ describe("QueueMonitor", () => {
     expect(monitor.refusal()).toBeUndefined();
   });
 
-  it("declares the bindings of both queues with every look", async () => {
+  it("declares the bindings of both queues with every check", async () => {
     const { broker, monitor } = start();
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
     const { bound } = broker;
@@ -155,8 +155,8 @@ describe("QueueMonitor", () => {
     expect(broker.bound).toBeGreaterThanOrEqual(bound + 6);
   });
 
-  it("declares the topology again and again on the same channel, and keeps accepting", async () => {
-    const { broker, monitor } = start({ lookMs: 10, staleMs: 60_000, declareMs: 20 });
+  it("declares the topology repeatedly on the same channel without a refusal", async () => {
+    const { broker, monitor } = start({ checkMs: 10, staleMs: 60_000, declareMs: 20 });
     const queues = topology().queues.length;
     await waitFor("sends are accepted", () => monitor.refusal() === undefined);
 

@@ -4,7 +4,7 @@ import { Registry } from "prom-client";
 import { createApp, type AppOptions } from "../src/app.ts";
 import { createApiMetrics } from "../src/metrics.ts";
 
-/** The API without a broker: what would have been published is kept. */
+/** Creates the API without a broker. It stores the messages that it would publish. */
 export function createTestApp(options: Partial<AppOptions> = {}) {
   const published: Publication[] = [];
   const registry = new Registry();

@@ -4,16 +4,17 @@ import type { PublishRefused } from "@wellsent/runtime";
 import type { ApiMetrics } from "../metrics.ts";
 
 /** Reasons to refuse that clear up within seconds during a broker failover. */
-const PASSING: readonly string[] = ["AMQP_DISCONNECTED", "TOPOLOGY_UNVERIFIED"];
-/** Sends that have waited are published one after the other, as the publish window lets them. */
-const PASSING_AFTER_WAIT = [...PASSING, "AMQP_WINDOW_FULL"];
-const LOOK_MS = 50;
+const FAILOVER_CODES: readonly string[] = ["AMQP_DISCONNECTED", "TOPOLOGY_UNVERIFIED"];
+/** Sends that have waited also wait for a free place in the publish window. */
+const CODES_AFTER_WAIT = [...FAILOVER_CODES, "AMQP_WINDOW_FULL"];
+/** How often a waiting send checks the refusal. Milliseconds. */
+const CHECK_MS = 50;
 
-/** What admission needs. */
+/** Options of {@link createAdmission}. */
 export interface AdmissionOptions {
-  /** Returns why nothing would be accepted at this moment, or `undefined`. */
+  /** Returns why a send would be refused at this moment, or `undefined`. */
   refusal: () => PublishRefused | undefined;
-  /** How long a send waits for a broker that changes nodes, in milliseconds. */
+  /** How long a send waits during a broker failover. Milliseconds. */
   patienceMs: number;
   metrics: Pick<ApiMetrics, "waiting">;
 }
@@ -32,20 +33,20 @@ export type Admission = ReturnType<typeof createAdmission>;
  * | `AMQP_BLOCKED`, `QUEUE_FULL`               | refuse                  | refuse                                   |
  */
 export function createAdmission({ refusal, patienceMs, metrics }: AdmissionOptions) {
-  /** Refuses a send that no waiting helps. */
+  /** Refuses a send unless the refusal may clear up within seconds. */
   const refuseAtOnce: RequestHandler = (_request, _response, next) => {
     const refused = refusal();
-    if (refused && !PASSING.includes(refused.code)) throw refused;
+    if (refused && !FAILOVER_CODES.includes(refused.code)) throw refused;
     next();
   };
-  /** Waits out a failover. Resolves to the reason to refuse, or to nothing when the send may be published at once. */
+  /** Waits during a failover. Resolves to the reason to refuse the send, or to nothing if it may be published now. */
   const wait = async (isGone: () => boolean): Promise<PublishRefused | undefined> => {
     const until = performance.now() + patienceMs;
     const isPassing = (codes: readonly string[]) =>
       codes.includes(refusal()?.code ?? "") && performance.now() < until && !isGone();
-    if (!isPassing(PASSING)) return refusal();
+    if (!isPassing(FAILOVER_CODES)) return refusal();
     metrics.waiting.inc();
-    while (isPassing(PASSING_AFTER_WAIT)) await sleep(LOOK_MS);
+    while (isPassing(CODES_AFTER_WAIT)) await sleep(CHECK_MS);
     metrics.waiting.dec();
     return refusal();
   };

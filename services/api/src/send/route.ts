@@ -1,6 +1,6 @@
 import type { Publication } from "@wellsent/amqp";
-import { Problem, type RequestHandler } from "@wellsent/http";
 import { EMAILS_EXCHANGE, newId, toEmailMessage, type Email } from "@wellsent/contract";
+import { Problem, type RequestHandler } from "@wellsent/http";
 import type { ApiMetrics } from "../metrics.ts";
 import { PROBLEMS, publishProblem } from "../problems.ts";
 import type { Admission } from "./admission.ts";
@@ -15,7 +15,7 @@ export interface SendOptions {
   metrics: Pick<ApiMetrics, "accepted">;
 }
 
-/** `POST /send`: validates an email, publishes it once, and answers 202 when it is stored. */
+/** Creates the handler of `POST /send`: it validates an email, publishes it, and answers 202 when the broker has stored it. */
 export function createSendHandler(options: SendOptions): RequestHandler {
   const { publish, admission, bodyMaxBytes, metrics } = options;
   const schema = createSendSchema(bodyMaxBytes);
@@ -24,12 +24,12 @@ export function createSendHandler(options: SendOptions): RequestHandler {
     const email = validate(schema, given);
     const refused = await admission.wait(() => response.destroyed);
     if (refused) throw refused;
-    // A client that gave up while it waited got no answer, and sends again.
+    // A client that disconnected while it waited has no answer and sends the email again.
     if (response.destroyed) return;
     const id = newId();
     const message = toEmailMessage(id, email, request.get("traceparent"));
-    const way = { exchange: EMAILS_EXCHANGE, routingKey: "", messageId: id };
-    await publish({ ...message, ...way }).catch((error: unknown) => {
+    const address = { exchange: EMAILS_EXCHANGE, routingKey: "", messageId: id };
+    await publish({ ...message, ...address }).catch((error: unknown) => {
       throw publishProblem(error, id) ?? error;
     });
     metrics.accepted.inc();

@@ -2,17 +2,17 @@ import { emailSchema, faultsIn, recipientsOf, type SchemaFault } from "@wellsent
 import type { ProblemMembers } from "@wellsent/http";
 import * as z from "zod";
 
-/** Fields at fault, such as `toaddr[3]`, and the reasons; never their values. */
+/** The invalid fields, for example `toaddr[3]`, and the reasons, never the values. */
 type FieldErrors = NonNullable<ProblemMembers["errors"]>;
 
-/** Unknown fields' names are the client's, so their number and length are bounded. */
+/** The client chooses the names of unknown fields, so their number and length are limited. */
 const ERRORS_MAX = 20;
 const NAME_MAX = 100;
-/** The whole body, where it is not an object. */
+/** The name of the whole body, for a body that is not an object. */
 const ROOT = "$";
 const TOO_LARGE = { tooLarge: true };
 
-/** The body of `POST /send`: the contract's email, and nothing else. */
+/** Creates the schema of the body of `POST /send`: an email of the contract, without other fields. */
 export function createSendSchema(bodyMaxBytes: number) {
   const { toaddr, subject, body, expiresAt } = emailSchema.shape;
   return z.strictObject({
@@ -24,7 +24,7 @@ export function createSendSchema(bodyMaxBytes: number) {
           if (first < index) context.addIssue({ code: "custom", path: [index], message });
         });
       })
-      .describe(`${toaddr.description ?? "Recipients"}; none may be in it twice`),
+      .describe(`${toaddr.description ?? "Recipients"}; no address may be repeated`),
     subject,
     expiresAt: expiresAt.refine(isAhead, "must be in the future"),
     body: body
@@ -40,17 +40,17 @@ function isAhead(time = ""): boolean {
   return !(Date.parse(time) <= Date.now());
 }
 
-/** Whether a fault is that the body is too large, which is 413 rather than 422. */
+/** Whether the body of the email is too large, which is answered with 413 instead of 422. */
 export function isTooLarge(issue: z.core.$ZodIssue): boolean {
   return issue.code === "custom" && issue.params === TOO_LARGE;
 }
 
-/** Names the fields at fault. The issues must come from a parse with `reportInput`. */
+/** Returns the invalid fields. The issues must come from a parse with `reportInput`. */
 export function fieldErrors(issues: readonly z.core.$ZodIssue[]): FieldErrors {
-  return faultsIn(issues).flatMap(explain).slice(0, ERRORS_MAX);
+  return faultsIn(issues).flatMap(toFieldErrors).slice(0, ERRORS_MAX);
 }
 
-function explain({ path, issue }: SchemaFault): FieldErrors {
+function toFieldErrors({ path, issue }: SchemaFault): FieldErrors {
   if (issue.code !== "unrecognized_keys") return [{ field: nameOf(path), reason: reasonOf(issue) }];
   const keys = issue.keys.slice(0, ERRORS_MAX);
   return keys.map((key) => ({ field: nameOf([...path, key]), reason: "is not a known field" }));
@@ -61,7 +61,7 @@ function reasonOf(issue: z.core.$ZodIssue): string {
   return issue.code === "invalid_type" ? `must be a JSON ${issue.expected}` : issue.message;
 }
 
-/** Such as `toaddr[3]`. */
+/** Returns the name of a field, for example `toaddr[3]`. */
 function nameOf(path: readonly PropertyKey[]): string {
   const parts = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`));
   return parts.join("").slice(1, NAME_MAX + 1) || ROOT;
