@@ -381,6 +381,71 @@ describe("a slow relay", () => {
   });
 });
 
+describe("421", () => {
+  it.each(["EHLO", "AUTH"] as const)(
+    "at %s opens the circuit, and a probe closes it with no mail lost",
+    async (phase) => {
+      let refuses = true;
+      const {
+        relays,
+        scripted: [relay],
+        told,
+      } = await start([refuseAt(phase, "421 4.3.2 closing", () => refuses)]);
+      const sending = sendMany(relays, 4);
+      await until(() => told.length === 1);
+      expect(reasons(relays)).toEqual([expect.stringContaining(`421 at ${phase}`)]);
+      refuses = false;
+
+      const results = await sending;
+
+      expect(results.map(({ verdict }) => verdict)).toEqual(Array(4).fill("sent"));
+      expect(relay.taken).toHaveLength(4);
+      expect(told).toEqual(["down", "up"]);
+    },
+  );
+
+  it.each(["MAIL", "RCPT", "DATA", "dot"] as const)(
+    "at %s sends the mail over another connection, and opens no circuit",
+    async (phase) => {
+      let refusals = 0;
+      const {
+        relays,
+        scripted: [relay],
+        told,
+      } = await start([refuseAt(phase, "421 4.3.2 closing", () => ++refusals === 1)]);
+
+      const results = await sendMany(relays, 4);
+
+      expect(results.map(({ verdict }) => verdict)).toEqual(Array(4).fill("sent"));
+      expect(relay.taken).toHaveLength(4);
+      expect(new Set(relay.taken).size).toBe(4);
+      expect(at(relay, phase)).toHaveLength(5);
+      expect(told).toEqual([]);
+    },
+  );
+
+  it.each(["MAIL", "RCPT", "DATA", "dot"] as const)(
+    "at %s, to every mail, opens the circuit, and every mail is sent once when it ends",
+    async (phase) => {
+      let refuses = true;
+      const {
+        relays,
+        scripted: [relay],
+        told,
+      } = await start([refuseAt(phase, "421 4.3.2 closing", () => refuses)]);
+      const sending = sendMany(relays, 6);
+      await until(() => told.length === 1);
+      refuses = false;
+
+      const results = await sending;
+
+      expect(results.map(({ verdict }) => verdict)).toEqual(Array(6).fill("sent"));
+      expect(new Set(relay.taken).size).toBe(6);
+      expect(relay.taken).toHaveLength(6);
+    },
+  );
+});
+
 describe("a circuit that a mail opened", () => {
   it("is not closed by probes that succeed, and has one mail at a time tried", async () => {
     let refuses = true;

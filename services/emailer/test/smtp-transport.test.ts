@@ -402,21 +402,6 @@ describe("a relay's name with several addresses", () => {
   });
 });
 
-describe("TIMEOUTS", () => {
-  it("has the times of RFC 5321 §4.5.3.2, and half a minute an address to connect", () => {
-    const minute = 60_000;
-    expect(TIMEOUTS).toMatchObject({
-      connect: minute / 2,
-      greeting: 5 * minute,
-      command: 5 * minute,
-      data: 2 * minute,
-      block: 3 * minute,
-      final: 10 * minute,
-      held: 10 * minute,
-    });
-  });
-});
-
 async function start(
   script?: Script,
   config: Partial<RelayConfig> = {},
