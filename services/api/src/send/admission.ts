@@ -30,7 +30,7 @@ export type Admission = ReturnType<typeof createAdmission>;
  * | ------------------------------------------ | ----------------------- | ---------------------------------------- |
  * | `AMQP_DISCONNECTED`, `TOPOLOGY_UNVERIFIED` | continue                | wait up to `patienceMs`, then refuse      |
  * | `AMQP_WINDOW_FULL`                         | refuse                  | refuse; wait on if the send waited before |
- * | `AMQP_BLOCKED`, `QUEUE_FULL`               | refuse                  | refuse                                   |
+ * | `AMQP_BLOCKED`, `QUEUE_FULL`, `QUEUE_BYTES_FULL` | refuse | refuse |
  */
 export function createAdmission({ refusal, patienceMs, metrics }: AdmissionOptions) {
   /** Refuses a send unless the refusal may clear up within seconds. */
