@@ -236,16 +236,6 @@ describe("SmtpTransport", () => {
     expect(relay.taken).toHaveLength(10);
   });
 
-  it("sends a body of many blocks as it is, with its dots", async () => {
-    const { transport, relay } = await start();
-    const text = ".line\r\n..two\r\n".repeat(20_000);
-
-    const sent = await transport.send({ ...ADA, text }, LONG, live);
-
-    expect(verdictOf(sent)).toBe("taken");
-    expect(relay.taken).toEqual(["ada@example.com"]);
-  });
-
   it.each(["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "dot"] as const)(
     "waits at %s as long as it is told",
     async (phase) => {

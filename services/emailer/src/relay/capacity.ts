@@ -6,7 +6,7 @@ import type { Timeouts } from "./timeouts.ts";
 /** A connection that the relay refused is not asked for again for this many first pauses of the circuit. */
 const REFUSED_PAUSES = 10;
 
-/** Options of {@link Capacity}. */
+/** The limits of a relay, and the functions that are called when its capacity changes. */
 export interface CapacityOptions {
   /** The most mails in flight: each needs a connection. */
   connections: number;
