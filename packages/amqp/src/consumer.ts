@@ -68,9 +68,7 @@ export class Consumer extends Session<ConsumerOptions> {
     return !this.#stopping && !this.options.flow.paused;
   }
 
-  #pause(): Promise<void> {
-    return this.#change((live) => this.#cancel(live));
-  }
+  readonly #pause = (): Promise<void> => this.#change((live) => this.#cancel(live));
 
   protected async build(channel: ConfirmChannel): Promise<void> {
     const { prepare } = this.options;

@@ -101,7 +101,7 @@ describe("the ladder", () => {
     const fourth = await takeAndAck("emailer.attempt.2");
 
     expect([first, third, fourth].map((step) => attemptOf(step))).toStrictEqual([1, 3, 4]);
-    // Before 4.0 each queue counts anew; from then on crashes are carried down the ladder.
+    // Before 4.0 each queue counts crashes from 0. From 4.0 on the count stays with the message.
     const carried = Number.parseInt(first.brokerVersion) >= 4;
     expect([first, third, fourth].map(crashesOf)).toStrictEqual(carried ? [2, 3, 3] : [2, 1, 0]);
   });
@@ -117,7 +117,7 @@ describe("the ladder", () => {
     expect(crashesOf(await takeAndAck("emailer"))).toBe(25);
   });
 
-  it("starts a message anew that a program published with counts of its own", async () => {
+  it("counts from the first attempt for a message that a program published with its own counts", async () => {
     await accept({ "x-delivery-count": "many" });
 
     const steps = [await takeAndReject("emailer"), await takeAndAck("emailer.attempt.1")];

@@ -95,7 +95,7 @@ describe("readEnv", () => {
   });
 
   it.each(["hunter2", "hunter2\nMORE: hunter2", "1e5hunter2", "https://hunter2@", "%hunter2"])(
-    "prints no value, whatever is wrong with it",
+    "prints no invalid value",
     (value) => {
       const env = Object.fromEntries(Object.keys(shape).map((name) => [name, value]));
 

@@ -26,11 +26,11 @@ export type Admission = ReturnType<typeof createAdmission>;
  * Creates the admission of sends. Every 503 before publishing is decided here or by the body reader (`BODIES_FULL`), whose
  * memory also bounds the sends that wait; a 503 after publishing is the publisher's error.
  *
- * | refusal                                    | before the body is read | after it was validated                   |
- * | ------------------------------------------ | ----------------------- | ---------------------------------------- |
- * | `AMQP_DISCONNECTED`, `TOPOLOGY_UNVERIFIED` | continue                | wait up to `patienceMs`, then refuse      |
- * | `AMQP_WINDOW_FULL`                         | refuse                  | refuse; wait on if the send waited before |
- * | `AMQP_BLOCKED`, `QUEUE_FULL`, `QUEUE_BYTES_FULL` | refuse | refuse |
+ * | refusal                                          | before the body is read | after it was validated                    |
+ * | ------------------------------------------------ | ----------------------- | ----------------------------------------- |
+ * | `AMQP_DISCONNECTED`, `TOPOLOGY_UNVERIFIED`       | continue                | wait up to `patienceMs`, then refuse      |
+ * | `AMQP_WINDOW_FULL`                               | refuse                  | refuse; wait on if the send waited before |
+ * | `AMQP_BLOCKED`, `QUEUE_FULL`, `QUEUE_BYTES_FULL` | refuse                  | refuse                                    |
  */
 export function createAdmission({ refusal, patienceMs, metrics }: AdmissionOptions) {
   /** Refuses a send unless the refusal may clear up within seconds. */
