@@ -18,16 +18,20 @@ describe("Addresses", () => {
   it.each(["127.0.0.1", "::1", "2001:db8::1"])("does not look up the address %s", async (host) => {
     const addresses = new Addresses(host, () => Promise.reject(new Error("looked up")));
 
-    expect(await addresses.inOrder()).toEqual([host]);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual([host]);
   });
 
   it("looks the name up each time, and keeps the resolver's order", async () => {
     const { addresses, found, lookups } = setUp();
-    expect(await addresses.inOrder()).toEqual(["::1", "127.0.0.1", "127.0.0.2"]);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual([
+      "::1",
+      "127.0.0.1",
+      "127.0.0.2",
+    ]);
 
     found.splice(0, 3, "192.0.2.1");
 
-    expect(await addresses.inOrder()).toEqual(["192.0.2.1"]);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual(["192.0.2.1"]);
     expect(lookups).toEqual(["relay.example", "relay.example"]);
   });
 
@@ -36,28 +40,36 @@ describe("Addresses", () => {
     addresses.note("::1", false);
 
     const last = ["127.0.0.1", "127.0.0.2", "::1"];
-    expect(await addresses.inOrder()).toEqual(last);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual(last);
     jest.advanceTimersByTime(599_999);
-    expect(await addresses.inOrder()).toEqual(last);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual(last);
     jest.advanceTimersByTime(1);
-    expect(await addresses.inOrder()).toEqual(["::1", "127.0.0.1", "127.0.0.2"]);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual([
+      "::1",
+      "127.0.0.1",
+      "127.0.0.2",
+    ]);
   });
 
   it("keeps the resolver's order when all failed, and moves up one that works again", async () => {
     const { addresses, found } = setUp();
     for (const address of found) addresses.note(address, false);
-    expect(await addresses.inOrder()).toEqual(found);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual(found);
 
     addresses.note("127.0.0.2", true);
 
-    expect(await addresses.inOrder()).toEqual(["127.0.0.2", "::1", "127.0.0.1"]);
+    expect(await addresses.inOrder(new AbortController().signal)).toEqual([
+      "127.0.0.2",
+      "::1",
+      "127.0.0.1",
+    ]);
   });
 
   it("reports a name that has no address as a failed connection", async () => {
     const cause = Object.assign(new Error("no"), { code: "ENOTFOUND" });
     const addresses = new Addresses("relay.example", () => Promise.reject(cause));
 
-    await expect(addresses.inOrder()).rejects.toMatchObject({
+    await expect(addresses.inOrder(new AbortController().signal)).rejects.toMatchObject({
       code: "ECONNECTION",
       command: "CONN",
       systemCode: "ENOTFOUND",

@@ -152,6 +152,7 @@ function setUp() {
   const transfer = (to = "ada@example.com"): Transfer => ({
     mail: mailTo(to),
     signal: new AbortController().signal,
+    staleConnections: 0,
     breaks: 0,
     met: new Map(),
   });

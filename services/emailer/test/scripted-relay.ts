@@ -39,9 +39,12 @@ export interface ScriptedRelay {
   close: () => void;
 }
 
-/** Starts a relay on a loopback address. */
+/** Makes the script of one connection. */
+export type ScriptOf = (socket: Socket) => Script;
+
+/** Starts a relay on a loopback address. Each connection follows the script, or a script of its own. */
 export async function startScriptedRelay(
-  script: Script = () => undefined,
+  script: Script | { perConnection: ScriptOf } = () => undefined,
   port = 0,
   host = "127.0.0.1",
 ): Promise<ScriptedRelay> {
@@ -57,11 +60,12 @@ export async function startScriptedRelay(
         sockets.delete(socket);
         connections.now -= 1;
       });
+    const scriptHere = typeof script === "function" ? script : script.perConnection(socket);
     converse(
       socket,
       (phase, line) => {
         relay.log.push({ phase, line, at: performance.now() });
-        return script(phase, line) ?? WELL[phase];
+        return scriptHere(phase, line) ?? WELL[phase];
       },
       relay.taken,
     );

@@ -14,6 +14,11 @@ export class Addresses {
   readonly #host: string;
   readonly #lookup: Lookup;
   readonly #failedAt = new Map<string, number>();
+  /** The address that worked last. */
+  #last: string | undefined;
+  /** The address at which the relay was in trouble last, although it could be reached. */
+  #troubled: string | undefined;
+  #troubledAt = -Infinity;
 
   constructor(host: string, lookup: Lookup = lookupAll) {
     this.#host = host;
@@ -22,26 +27,54 @@ export class Addresses {
 
   /**
    * Resolves the name, each time again, and returns the addresses in the order to try them. RFC 5321 §5.1: the resolver's
-   * order. @throws {SmtpError} ECONNECTION when the name has none
+   * order. @throws {SmtpError} ECONNECTION when the name has none; EABORT when `signal` aborts
    */
-  async inOrder(): Promise<string[]> {
+  async inOrder(signal: AbortSignal): Promise<string[]> {
     if (isIP(this.#host)) return [this.#host];
-    const addresses = await this.#lookup(this.#host).catch((cause: unknown) => {
-      throw new SmtpError("ECONNECTION", "CONN", { cause });
-    });
-    const isAvoided = (address: string) =>
-      performance.now() - (this.#failedAt.get(address) ?? -Infinity) < AVOIDED_MS;
-    return [
-      ...addresses.filter((address) => !isAvoided(address)),
-      ...addresses.filter((address) => isAvoided(address)),
-    ];
+    const addresses = await this.#resolve(signal);
+    return addresses.toSorted((one, other) => this.#rank(one) - this.#rank(other));
   }
 
-  /** Notes how it went with an address. */
+  /** Notes whether a connection to an address became ready for MAIL. */
   note(address: string, works: boolean): void {
-    if (works) this.#failedAt.delete(address);
-    else this.#failedAt.set(address, performance.now());
+    if (works) {
+      this.#last = address;
+      this.#failedAt.delete(address);
+    } else {
+      this.#failedAt.set(address, performance.now());
+    }
   }
+
+  /** The relay is in trouble at the address that worked last: others are tried before it, unless they failed. */
+  avoidLast(): void {
+    this.#troubled = this.#last;
+    this.#troubledAt = performance.now();
+  }
+
+  /** 0 is tried first. */
+  #rank(address: string): 0 | 1 | 2 {
+    if (isLately(this.#failedAt.get(address))) return 2;
+    return address === this.#troubled && isLately(this.#troubledAt) ? 1 : 0;
+  }
+
+  /** A resolver may take long, and a lookup cannot be broken off: its result is then ignored. */
+  async #resolve(signal: AbortSignal): Promise<string[]> {
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(new SmtpError("EABORT", "CONN"));
+    const found = this.#lookup(this.#host).catch((cause: unknown) => {
+      throw new SmtpError("ECONNECTION", "CONN", { cause });
+    });
+    signal.addEventListener("abort", abort);
+    try {
+      return await Promise.race([found, aborted]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+}
+
+function isLately(time = -Infinity): boolean {
+  return performance.now() - time < AVOIDED_MS;
 }
 
 async function lookupAll(host: string): Promise<string[]> {

@@ -1,7 +1,7 @@
 import type { Check } from "@wellsent/runtime";
 import type { RelayConfig } from "../config.ts";
 import { Capacity } from "./capacity.ts";
-import { explain, toTrouble, type Fault, type Trouble } from "./classify.ts";
+import { explain, isThrottled, toTrouble, type Fault, type Trouble } from "./classify.ts";
 import { Judge, type Case } from "./judge.ts";
 import type { RelayContext } from "./relay-context.ts";
 import { RelayReports } from "./relay-reports.ts";
@@ -11,13 +11,11 @@ import { Circuit, type Opening } from "./states.ts";
 import { withFailover, type Timeouts } from "./timeouts.ts";
 import type { Place, Result, Transfer } from "./transfer.ts";
 
-/** RFC 5321 §3.8: the relay is closing the channel; at the greeting, it has too many connections. */
-const CLOSING = 421;
-
 /** An SMTP server that mail is sent to, with its circuit and its limits. */
 export class Relay {
   readonly name: string;
   readonly circuit: Circuit;
+  readonly #connections: number;
   readonly #context: RelayContext;
   readonly #reports: RelayReports;
   readonly #transport: SmtpTransport;
@@ -27,6 +25,7 @@ export class Relay {
   constructor(config: RelayConfig, context: RelayContext) {
     const { timeouts, ending, onChange } = context;
     this.name = config.name;
+    this.#connections = config.connections;
     this.#context = context;
     this.#reports = new RelayReports(config.name, context);
     this.#transport = new SmtpTransport(config, timeouts);
@@ -80,13 +79,14 @@ export class Relay {
     const takenBefore = this.#judge.taken;
     const stop = this.#reports.timeSend();
     const limits = this.#limitsFor(transfer, isTrial);
-    const sent = await this.#transport.send(transfer.mail, limits, transfer.signal);
+    const { mail, signal } = transfer;
+    const sent = await this.#transport.send(mail, limits, signal, this.#context.ending);
     stop();
     const isRefused = this.#isRefusedConnection(sent);
     if (isRefused) this.#capacity.withhold();
     else this.#capacity.giveBack(sent === undefined || sent.taken || sent.fault.begun);
     if (sent?.taken) return this.#take(sent.reply, isTrial);
-    const tellsNothing = isRefused || sent === undefined || sent.wasStale;
+    const tellsNothing = isRefused || sent === undefined || this.#wasStale(sent, transfer);
     if (!tellsNothing) return this.#settle({ fault: sent.fault, transfer, isTrial, takenBefore });
     if (isTrial) this.circuit.leave();
     return undefined;
@@ -117,10 +117,22 @@ export class Relay {
     return refusesAll ? { ...result, reason: "RELAY_REFUSES_ALL" } : result;
   }
 
-  /** Whether the relay refused a further connection while it serves others of ours. The mail then waits for one of those. */
+  /** Each kept connection may be stale once. After as many, a mail that meets another one may be the cause. */
+  #wasStale({ wasStale }: { wasStale: boolean }, transfer: Transfer): boolean {
+    if (!wasStale || transfer.staleConnections >= this.#connections) return false;
+    transfer.staleConnections += 1;
+    return true;
+  }
+
+  /**
+   * Whether the relay has connections of ours, and does not want another one: it asks for less, or does not greet. While
+   * others are being opened, their outcome decides.
+   */
   #isRefusedConnection(sent: Sent | undefined): boolean {
     if (sent === undefined || sent.taken || sent.fault.begun) return false;
-    return sent.fault.responseCode === CLOSING && this.#transport.isConnected;
+    const { ready, opening } = this.#transport.connections;
+    if (isThrottled(sent.fault)) return ready + opening > 0;
+    return ready > 0 && sent.fault.command === "CONN" && sent.fault.response === undefined;
   }
 
   async #probe(): Promise<Trouble | undefined> {

@@ -74,13 +74,16 @@ export class Relays implements Component {
   }
 
   /**
-   * Sends a mail, waiting out the relays' own trouble. Resolves to `held` when no relay has admitted it for ten minutes.
+   * Sends a mail, waiting out the relays' own trouble. Resolves to `held` when it has to wait for a relay more than ten
+   * minutes after it came, however often one admitted it meanwhile: the broker takes back a delivery after half an hour.
    * @throws {Error} AbortError when `signal` aborts before the final dot, or the emailer stops while it waits for a relay
    */
   async send(mail: Mail, { signal, admit }: SendOptions): Promise<SendResult> {
-    const transfer: Transfer = { mail, signal, breaks: 0, met: new Map() };
+    const transfer: Transfer = { mail, signal, staleConnections: 0, breaks: 0, met: new Map() };
+    const heldAt = performance.now() + this.#timeouts.held;
+    const given = AbortSignal.any([signal, this.#options.ending]);
     for (;;) {
-      const place = await this.#place(transfer, AbortSignal.any([signal, this.#options.ending]));
+      const place = await this.#place(transfer, given, heldAt - performance.now());
       if (!place) return { verdict: "held" };
       if (!(await asks(admit, place))) {
         place.cancel();
@@ -92,7 +95,7 @@ export class Relays implements Component {
   }
 
   /** Waits for a relay that admits a mail. Resolves to nothing when none has in time. */
-  async #place(transfer: Transfer, given: AbortSignal): Promise<Place | undefined> {
+  async #place(transfer: Transfer, given: AbortSignal, ms: number): Promise<Place | undefined> {
     given.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<Place | undefined>();
     // At once, so that no place is given to a mail that has stopped waiting.
@@ -106,7 +109,7 @@ export class Relays implements Component {
       leave();
       resolve(undefined);
     };
-    const held = setTimeout(hold, this.#timeouts.held).unref();
+    const held = setTimeout(hold, ms).unref();
     given.addEventListener("abort", giveUp);
     this.#waiting.add(waiting);
     this.#dispatch();

@@ -19,11 +19,11 @@ export class ReplyReader {
   #rest = "";
   #lines: string[] = [];
 
-  /** Returns the replies that are complete. Empty lines are ignored. */
+  /** Returns the replies that are complete. Empty lines are ignored, and carriage returns at the end of a line. */
   push(chunk: Buffer): Reply[] {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = lines.pop() ?? "";
-    return lines.flatMap((line) => this.#add(line.replace(/\r$/, "")) ?? []);
+    return lines.flatMap((line) => this.#add(line.replace(/\r+$/, "")) ?? []);
   }
 
   /** Whether a relay sends more without an end than any reply has. */

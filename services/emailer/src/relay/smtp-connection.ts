@@ -1,17 +1,19 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { ReplyReader, type Reply } from "./reply-reader.ts";
 import { SmtpError, type SmtpCommand, type SmtpErrorCode } from "./smtp-error.ts";
+import { untilSecure } from "./tls-handshake.ts";
 
-/** Whoever waits for a reply. */
+/** A command that waits for its reply. */
 interface Waiting {
   command: SmtpCommand;
+  /** Whether a line without a code arrived in place of the reply. */
+  hasStray: boolean;
   resolve: (reply: Reply) => void;
   reject: (error: SmtpError) => void;
 }
 
-/** The longest text of a block of the body that is written at once, in bytes. */
+/** The longest block of the body that is written at once, in bytes. */
 const BLOCK_BYTES = 65_536;
 
 /**
@@ -64,7 +66,7 @@ export class SmtpConnection {
   async read(command: SmtpCommand, timeoutMs: number): Promise<Reply> {
     if (this.#lost) throw new SmtpError("ECONNECTION", command, { cause: this.#lost.cause });
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    this.#waiting = { command, resolve, reject };
+    this.#waiting = { command, hasStray: false, resolve, reject };
     this.#timer = setTimeout(() => this.destroy("ETIMEDOUT"), timeoutMs);
     return promise;
   }
@@ -76,8 +78,9 @@ export class SmtpConnection {
   }
 
   /**
-   * Sends a body that ends with the final dot. `onDot` is called before the block with the dot is written: until then the
-   * relay has nothing that it could deliver. @throws {SmtpError}
+   * Sends a body that ends with the final dot, and resolves to the reply to the dot. `onDot` is called before the block with
+   * the dot is written: until then the relay has nothing that it could deliver.
+   * @throws {SmtpError} EMESSAGE when the relay refuses the body before the dot; EPROTOCOL when it says yes before the dot
    */
   async body(
     body: Buffer,
@@ -87,25 +90,23 @@ export class SmtpConnection {
     const last = Math.floor((body.length - 1) / BLOCK_BYTES) * BLOCK_BYTES;
     for (let at = 0; at < last; at += BLOCK_BYTES) {
       const early = await this.#writeBlock(body.subarray(at, at + BLOCK_BYTES), block);
-      if (early) return early;
+      if (early) throw this.#endBody(early);
     }
     onDot();
     this.#socket.write(body.subarray(last));
     return this.read("DATA", final);
   }
 
-  /** Encrypts the connection. @throws {SmtpError} ETLS */
+  /** Encrypts the connection. @throws {SmtpError} ETLS, ETIMEDOUT, or EPROTOCOL after bytes that are not encrypted */
   async startTls(options: ConnectionOptions, timeoutMs: number): Promise<void> {
-    if (this.#reader.reset()) throw this.destroy("EPROTOCOL", "STARTTLS");
+    if (this.#reader.reset() || !this.#isSound) throw this.destroy("EPROTOCOL", "STARTTLS");
+    if (this.isLost) throw this.destroy("ETLS", "STARTTLS");
     this.#socket.removeAllListeners("data");
     const secured = connectTls({ ...options, socket: this.#socket });
     this.#listen(secured);
     this.#socket = secured;
-    try {
-      await once(secured, "secureConnect", { signal: AbortSignal.timeout(timeoutMs) });
-    } catch (cause) {
-      throw this.destroy("ETLS", "STARTTLS", cause);
-    }
+    const fault = await untilSecure(secured, timeoutMs);
+    if (fault) throw this.destroy(fault.code, "STARTTLS", fault.cause ?? this.#lost?.cause);
   }
 
   /**
@@ -134,6 +135,12 @@ export class SmtpConnection {
     return error;
   }
 
+  /** The relay replied before the final dot. Only a refusal is a reply to the body: nothing else can be meant for it. */
+  #endBody(reply: Reply): SmtpError {
+    if (reply.code >= 400) return new SmtpError("EMESSAGE", "DATA", { reply });
+    return this.destroy("EPROTOCOL", "DATA");
+  }
+
   #listen(socket: Socket): void {
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("end", () => socket.end());
@@ -157,17 +164,21 @@ export class SmtpConnection {
       this.onUnexpected();
       return;
     }
+    if (reply.code === 0) this.#takeStray(waiting, reply);
+    else this.#answer(waiting, reply);
+  }
+
+  /** Postfix ignores such a line too. The reply itself may follow. Further lines do not prolong the wait. */
+  #takeStray(waiting: Waiting, reply: Reply): void {
+    this.#isSound = false;
+    if (waiting.hasStray) return;
+    waiting.hasStray = true;
     clearTimeout(this.#timer);
-    if (reply.code === 0) {
-      this.#isSound = false;
-      // Postfix ignores such a line too. The reply itself may follow.
-      this.#timer = setTimeout(() => this.#answer(waiting, reply), this.#strayMs);
-      return;
-    }
-    this.#answer(waiting, reply);
+    this.#timer = setTimeout(() => this.#answer(waiting, reply), this.#strayMs);
   }
 
   #answer({ resolve }: Waiting, reply: Reply): void {
+    clearTimeout(this.#timer);
     this.#waiting = undefined;
     resolve(reply);
   }
@@ -175,7 +186,10 @@ export class SmtpConnection {
   /** Resolves to nothing when the socket has accepted the block, or to the reply of a relay that has heard enough. */
   async #writeBlock(block: Buffer, timeoutMs: number): Promise<Reply | undefined> {
     const reply = this.read("DATA", timeoutMs);
-    const written = new Promise<void>((resolve) => this.#socket.write(block, () => resolve()));
+    // After a failed write the connection is lost, and the reply rejects.
+    const written = new Promise<void>((resolve) => {
+      this.#socket.write(block, (error) => (error ? undefined : resolve()));
+    });
     const early = await Promise.race([reply, written]);
     if (early) return early;
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-import { UNKNOWN, type Fault } from "./classify.ts";
+import { explainVerdict, UNKNOWN, type Fault } from "./classify.ts";
 import type { SmtpConnection } from "./smtp-connection.ts";
 import { SmtpError } from "./smtp-error.ts";
 import type { Phase } from "./smtp-phase.ts";
@@ -9,9 +9,15 @@ export type Sent =
   | {
       taken: false;
       fault: Fault;
-      /** Whether a kept connection was lost before it had any reply: the relay may have closed it long before. */
+      /**
+       * Whether a kept connection was no longer good: lost before it had any reply, because the relay may have closed it long
+       * before; or at the relay's limit of mails a connection. It tells nothing of the mail or the relay.
+       */
       wasStale: boolean;
     };
+
+/** The rules of a relay that ends a connection after some mails. */
+const AT_LIMIT = ["closing", "session limit"];
 
 /** How far a mail has come. */
 export interface Progress {
@@ -23,10 +29,18 @@ export interface Progress {
 
 /** Describes how a mail failed. */
 export function toFailed(error: unknown, { phase, connection, isReused }: Progress): Sent {
-  const isFirst = error instanceof SmtpError && error.command === "MAIL FROM" && !error.reply;
   const isTrusted = connection?.isSound ?? true;
   const fault = toFault(error, phase, isTrusted);
-  return { taken: false, fault, wasStale: isReused && isFirst && fault.code === "ECONNECTION" };
+  const isKept = isReused && phase === "envelope";
+  return { taken: false, fault, wasStale: isKept && (isLostAtMail(fault) || isAtLimit(fault)) };
+}
+
+function isLostAtMail({ code, command, response }: Fault): boolean {
+  return code === "ECONNECTION" && command === "MAIL FROM" && response === undefined;
+}
+
+function isAtLimit(fault: Fault): boolean {
+  return AT_LIMIT.includes(explainVerdict(fault).name);
 }
 
 /** Describes what ended a dialogue. A refusal is believed only while every line of the relay was in its place. */

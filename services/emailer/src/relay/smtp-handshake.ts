@@ -6,12 +6,13 @@ import { authenticate } from "./smtp-auth.ts";
 import { SmtpConnection } from "./smtp-connection.ts";
 import { expectYes, SmtpError } from "./smtp-error.ts";
 import type { Reply } from "./reply-reader.ts";
-import type { Timeouts } from "./timeouts.ts";
+import { withFailover, type Timeouts } from "./timeouts.ts";
 
 /**
  * Opens a connection that is ready for MAIL: connected, greeted, encrypted and authenticated as the relay's URL wants it.
- * Tries the addresses of the name one after the other until one greets. `signal` breaks it off.
- * @throws {SmtpError}
+ * Tries the addresses of the name one after the other until one is ready. A refused password is not shown to the next
+ * address. `signal` breaks it off.
+ * @throws {SmtpError} the fault of the address that was tried last
  */
 export async function openConnection(
   relay: RelayConfig,
@@ -19,11 +20,36 @@ export async function openConnection(
   timeouts: Timeouts,
   signal: AbortSignal,
 ): Promise<SmtpConnection> {
-  const connection = await greetedConnection(relay, addresses, timeouts, signal);
+  let failure = new SmtpError("ECONNECTION", "CONN");
+  const tried = await addresses.inOrder(signal);
+  for (const [index, address] of tried.entries()) {
+    const isLast = index === tried.length - 1;
+    const limits = isLast ? timeouts : withFailover(timeouts);
+    try {
+      const connection = await openAt(address, relay, limits, signal);
+      addresses.note(address, true);
+      return connection;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof SmtpError) || isPasswordRefused(error)) throw error;
+      addresses.note(address, false);
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+async function openAt(
+  address: string,
+  relay: RelayConfig,
+  timeouts: Timeouts,
+  signal: AbortSignal,
+): Promise<SmtpConnection> {
+  const socket = await connectTo(address, relay.port, timeouts.connect, signal);
+  const connection = new SmtpConnection(socket, timeouts.stray);
   const breakOff = () => void connection.destroy("EABORT");
   signal.addEventListener("abort", breakOff);
   try {
-    signal.throwIfAborted();
+    await greet(connection, relay, timeouts);
     await introduce(connection, relay, timeouts.command);
     if (relay.credentials) {
       await authenticate(connection, relay.credentials(), timeouts.command);
@@ -39,53 +65,18 @@ export async function openConnection(
   }
 }
 
-async function greetedConnection(
+async function greet(
+  connection: SmtpConnection,
   relay: RelayConfig,
-  addresses: Addresses,
   timeouts: Timeouts,
-  signal: AbortSignal,
-): Promise<SmtpConnection> {
-  let failure = new SmtpError("ECONNECTION", "CONN");
-  const tried = await addresses.inOrder();
-  for (const [index, address] of tried.entries()) {
-    const isLast = index === tried.length - 1;
-    const greeting = isLast ? timeouts.greeting : Math.min(timeouts.greeting, timeouts.failover);
-    try {
-      const connection = await greet(relay, address, { ...timeouts, greeting }, signal);
-      addresses.note(address, true);
-      return connection;
-    } catch (error) {
-      if (signal.aborted || !(error instanceof SmtpError)) throw error;
-      addresses.note(address, false);
-      failure = error;
-    }
-  }
-  throw failure;
+): Promise<void> {
+  if (relay.tls === "implicit") await connection.startTls(tlsOptions(relay), timeouts.command);
+  expectYes(await connection.read("CONN", timeouts.greeting), "EPROTOCOL", "CONN");
 }
 
-async function greet(
-  relay: RelayConfig,
-  address: string,
-  timeouts: Timeouts,
-  signal: AbortSignal,
-): Promise<SmtpConnection> {
-  const socket = await connectTo(address, relay.port, timeouts.connect, signal);
-  const connection = new SmtpConnection(socket, timeouts.stray);
-  const breakOff = () => void connection.destroy("EABORT");
-  signal.addEventListener("abort", breakOff);
-  try {
-    if (relay.tls === "implicit") await connection.startTls(tlsOptions(relay), timeouts.command);
-    const greeting = await connection.read("CONN", timeouts.greeting);
-    expectYes(greeting, "EPROTOCOL", "CONN");
-    return connection;
-  } catch (error) {
-    if (error instanceof SmtpError && error.reply) await connection.quit(timeouts.quit);
-    else connection.destroy("EABORT");
-    await connection.closed;
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", breakOff);
-  }
+/** Each address of a relay has the same accounts, and some lock an account after a few wrong passwords. */
+function isPasswordRefused({ code, reply }: SmtpError): boolean {
+  return code === "EAUTH" && (reply === undefined || reply.code >= 500);
 }
 
 /** EHLO, STARTTLS and EHLO again. A relay that does not know EHLO gets HELO, unless TLS is required. */
@@ -134,11 +125,17 @@ function tlsOptions({ host, verified, ca }: RelayConfig): ConnectionOptions {
   };
 }
 
+/** The parameters of each keyword. A keyword of several lines, such as `AUTH` beside the old `AUTH=`, has those of all. */
 function extensionsOf({ text }: Reply): Map<string, string> {
-  const lines = text.split("\n").slice(1);
-  const pairs = lines.map((line) => {
-    const [keyword = "", ...parameters] = line.slice(4).trim().split(/[ =]+/);
-    return [keyword.toUpperCase(), parameters.join(" ").toUpperCase()] as const;
-  });
-  return new Map(pairs);
+  const extensions = new Map<string, string>();
+  for (const line of text.split("\n").slice(1)) {
+    const [keyword = "", ...parameters] = line
+      .slice(4)
+      .trim()
+      .toUpperCase()
+      .split(/[\s=]+/);
+    const known = extensions.get(keyword) ?? "";
+    extensions.set(keyword, `${known} ${parameters.join(" ")}`.trim());
+  }
+  return extensions;
 }

@@ -10,8 +10,8 @@ export interface Refusal {
   text: string;
 }
 
-/** RFC 5321 §4.2: three digits, then a blank, a hyphen or nothing. */
-const LINE = /^([2-5]\d\d)(?:([ -])(.*))?$/;
+/** RFC 5321 §4.2: three digits, then a blank, a hyphen or nothing. The text may hold any character, also U+2028. */
+const LINE = /^([2-5]\d\d)(?:([ -])(.*))?$/s;
 /** An enhanced status before the text; some relays write a `#` before it, and qmail puts it into parentheses at the end. */
 const STATUS = /^\s*#?([245])\.(\d{1,3}\.\d{1,3})\b|\(#([245])\.(\d{1,3}\.\d{1,3})\)/;
 
@@ -41,7 +41,7 @@ export function isTaken(reply: string): boolean {
 
 /** The lines of a reply, all of one class; undefined where one cannot be read. */
 function readLines(reply: string): { code: number; text: string }[] | undefined {
-  const lines = reply.split(/\r?\n/).map((line) => LINE.exec(line));
+  const lines = reply.split(/\r*\n/).map((line) => LINE.exec(line));
   const read = lines.flatMap((line) =>
     line === null ? [] : [{ code: Number(line[1]), text: line[3] ?? "" }],
   );

@@ -2,7 +2,7 @@ import MailComposer from "nodemailer/lib/mail-composer";
 import type { RelayConfig } from "../config.ts";
 import { toContent, type Mail } from "../mail/mime.ts";
 import { Addresses, type Lookup } from "./addresses.ts";
-import type { Fault } from "./classify.ts";
+import { classify, type Fault } from "./classify.ts";
 import type { SmtpConnection } from "./smtp-connection.ts";
 import { SmtpError } from "./smtp-error.ts";
 import { toFailed, toFault, type Progress, type Sent } from "./smtp-fault.ts";
@@ -17,6 +17,8 @@ export class SmtpTransport {
   readonly #addresses: Addresses;
   /** Connections that the relay may count: from before they are opened until their socket is closed. */
   #open = 0;
+  /** Connections that are being opened. */
+  #opening = 0;
   /** Called, one for each, when {@link #open} goes down. */
   readonly #waiting: (() => void)[] = [];
   /** Connections that were made ready for MAIL and are not closed. */
@@ -34,23 +36,33 @@ export class SmtpTransport {
     this.#addresses = new Addresses(relay.host, lookup);
   }
 
-  /** Whether a connection is ready for MAIL, with a mail or without. */
-  get isConnected(): boolean {
-    return this.#ready.size > 0;
+  /** How many connections are ready for MAIL, with a mail or without, and how many are being opened. */
+  get connections(): { ready: number; opening: number } {
+    return { ready: this.#ready.size, opening: this.#opening };
   }
 
-  /** Sends a mail. Resolves to nothing when `signal` aborted before the final dot was sent. Never rejects. */
-  async send(mail: Mail, timeouts: Timeouts, signal: AbortSignal): Promise<Sent | undefined> {
+  /**
+   * Sends a mail. Resolves to nothing when `signal` aborted before the final dot was sent, or `stopping` before MAIL was
+   * sent. Never rejects.
+   */
+  async send(
+    mail: Mail,
+    timeouts: Timeouts,
+    signal: AbortSignal,
+    stopping: AbortSignal = signal,
+  ): Promise<Sent | undefined> {
     const transfer: Progress = { phase: "opening", isReused: false };
+    const opening = AbortSignal.any([signal, stopping]);
     const breakOff = () => {
       if (transfer.phase !== "dot") transfer.connection?.destroy("EABORT");
     };
     signal.addEventListener("abort", breakOff);
     try {
-      return { taken: true, reply: await this.#transfer(mail, timeouts, signal, transfer) };
+      return { taken: true, reply: await this.#transfer(mail, timeouts, opening, transfer) };
     } catch (error) {
+      const isStopped = stopping.aborted && transfer.phase === "opening";
       const isBrokenOff = signal.aborted && transfer.phase !== "dot";
-      return isBrokenOff ? undefined : toFailed(error, transfer);
+      return isStopped || isBrokenOff ? undefined : toFailed(error, transfer);
     } finally {
       signal.removeEventListener("abort", breakOff);
     }
@@ -66,8 +78,9 @@ export class SmtpTransport {
     }
   }
 
-  /** Ends the idle connections, and the others after their mail: later mails get new ones. */
+  /** Ends the idle connections, and the others after their mail: later mails get new ones, at another address if any. */
   renew(): void {
+    this.#addresses.avoidLast();
     for (const connection of this.#ready) connection.isLast = true;
     for (const { connection } of [...this.#idle]) this.#quit(connection);
   }
@@ -80,14 +93,15 @@ export class SmtpTransport {
     for (const connection of this.#ready) connection.destroy("EABORT");
   }
 
-  async #transfer(mail: Mail, timeouts: Timeouts, signal: AbortSignal, transfer: Progress) {
+  /** `opening` aborts when the mail is not to be begun. */
+  async #transfer(mail: Mail, timeouts: Timeouts, opening: AbortSignal, transfer: Progress) {
     const body = toBody(await compose(mail));
-    const connection = this.#takeIdle() ?? (await this.#connect(timeouts, signal));
+    const connection = this.#takeIdle() ?? (await this.#connect(timeouts, opening));
     transfer.connection = connection;
     transfer.isReused = connection.isUsed;
     connection.isUsed = true;
     try {
-      signal.throwIfAborted();
+      opening.throwIfAborted();
       const onPhase = (phase: Phase) => (transfer.phase = phase);
       const { text } = await transact(connection, mail.envelope, body, timeouts, onPhase);
       return text;
@@ -105,6 +119,7 @@ export class SmtpTransport {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#open += 1;
+    this.#opening += 1;
     try {
       wanted.throwIfAborted();
       const connection = await openConnection(this.#relay, this.#addresses, timeouts, wanted);
@@ -115,6 +130,8 @@ export class SmtpTransport {
     } catch (error) {
       this.#closed();
       throw error;
+    } finally {
+      this.#opening -= 1;
     }
   }
 
@@ -132,7 +149,8 @@ export class SmtpTransport {
     // A relay that refuses amid the body would take any command for a line of it.
     const isInBody = error instanceof SmtpError && error.code === "EMESSAGE" && phase !== "dot";
     if (isInBody) connection.destroy("EABORT");
-    if (error instanceof SmtpError && isReusable(error, connection)) {
+    const isAtEnd = classify(toFault(error, phase)) === "connection";
+    if (error instanceof SmtpError && !isAtEnd && isReusable(error, connection)) {
       const resetting = connection.command("RSET", "RSET", this.#timeouts.quit);
       const reply = await resetting.catch(() => undefined);
       if (reply?.code === 250) return;

@@ -17,6 +17,8 @@ export interface Transfer {
   mail: Mail;
   /** Aborts when the mail is to be broken off, unless the final dot was sent. */
   signal: AbortSignal;
+  /** How often it met a kept connection that was no longer good. */
+  staleConnections: number;
   /** How often its transaction met trouble that may be its own. */
   breaks: number;
   /** The names of the relays where it did, each with the number of mails that the relay had taken when it first did. */
