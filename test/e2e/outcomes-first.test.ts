@@ -33,7 +33,7 @@ it("consumes again once its outcomes of before the disconnect are confirmed", as
   });
 
   await system.send(emailNumber(1));
-  await waitFor("the mail at the relay", () => system.sink.offered.size);
+  await waitFor("the final dot at the relay", () => system.sink.received.size);
   proxy.refuse(true);
   proxy.cut();
   await waitFor("the relay's 250", () => system.sink.taken.length);

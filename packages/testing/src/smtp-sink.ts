@@ -25,6 +25,8 @@ export interface SmtpSink {
   taken: Taken[];
   /** Recipients of all RCPT commands, accepted or not. */
   offered: Set<string>;
+  /** Recipients of all mails whose final dot has arrived, answered or not. */
+  received: Set<string>;
   close(): Promise<void>;
 }
 
@@ -55,6 +57,7 @@ export async function startSink({
 }: SinkOptions = {}): Promise<SmtpSink> {
   const taken: Taken[] = [];
   const offered = new Set<string>();
+  const received = new Set<string>();
   const server = new SMTPServer({
     disabledCommands: password === undefined ? ["AUTH", "STARTTLS"] : ["STARTTLS"],
     allowInsecureAuth: true,
@@ -79,6 +82,7 @@ export async function startSink({
     onData(stream, session, done) {
       const take = async () => {
         const raw = await text(stream);
+        for (const { address } of session.envelope.rcptTo) received.add(address);
         await sleep(delayMs, undefined, { ref: false });
         for (const { address } of session.envelope.rcptTo)
           taken.push({ to: address, raw, messageId: idIn(raw) });
@@ -97,6 +101,7 @@ export async function startSink({
     port: bound,
     taken,
     offered,
+    received,
     close: () =>
       new Promise((resolve) => {
         server.close(resolve);
