@@ -59,12 +59,8 @@ function variableRow(name: string, schema: z.ZodType): string {
   >;
   const absent = schema.safeParse(undefined);
   const byDefault = shownDefault ?? ((written ?? absent.data) as string | undefined);
-  const shown =
-    byDefault === undefined
-      ? absent.success
-        ? "none"
-        : "**required**"
-      : `\`${String(byDefault)}\``;
+  const withoutDefault = absent.success ? "none" : "**required**";
+  const shown = byDefault === undefined ? withoutDefault : `\`${String(byDefault)}\``;
   const value =
     form ?? (Array.isArray(values) ? values.map((one) => `\`${one}\``).join(", ") : (kind ?? type));
   return `| \`${name}\`${isSecret(schema) ? " _secret_" : ""} | ${String(value)} | ${shown} | ${String(description)} |`;

@@ -105,20 +105,20 @@ function schemaSection(type: string, where: string, schema: z.ZodType): string {
     io: "input",
     unrepresentable: "any",
   });
-  const rows = Object.entries(properties).map(([field, property]) => {
-    const {
-      description = "",
-      type: kind,
-      anyOf,
-      enum: values,
-    } = property as z.core.JSONSchema.JSONSchema;
-    const form = values
-      ? values.map((one) => `\`${String(one)}\``).join(", ")
-      : anyOf
-        ? `string or ${JSON.stringify(anyOf).includes('"null"') ? "null" : "list of strings"}`
-        : String(kind);
+  const rows = Object.entries(properties).map(([field, given]) => {
+    const property = given as z.core.JSONSchema.JSONSchema;
+    const { description = "" } = property;
+    const form = formOf(property);
     return `| \`${field}\` | ${form} | ${required.includes(field) ? "yes" : ""} | ${description} |`;
   });
   const [example] = JSON.parse(readFileSync(`${FIXTURES}/${type}.json`, "utf8")) as unknown[];
   return `## ${type}\n\n${where}\n\n| field | type | required | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n\n\`\`\`json\n${JSON.stringify(example, null, 2)}\n\`\`\``;
+}
+
+/** The form of a field, as a cell of a table. */
+function formOf({ type, anyOf, enum: values }: z.core.JSONSchema.JSONSchema): string {
+  if (values) return values.map((one) => `\`${String(one)}\``).join(", ");
+  if (!anyOf) return String(type);
+  const orNull = JSON.stringify(anyOf).includes('"null"');
+  return `string or ${orNull ? "null" : "list of strings"}`;
 }

@@ -165,8 +165,9 @@ function takeHome(): DatabaseSync {
     process.exit(1);
   }
   const old = process.argv.includes("--fresh") ? readdirSync(HOME) : ["run.json"];
-  for (const name of old.filter((name) => !name.startsWith("lock")))
+  for (const name of old.filter((name) => !name.startsWith("lock"))) {
     rmSync(join(HOME, name), { recursive: true, force: true });
+  }
   return lock;
 }
 

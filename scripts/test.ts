@@ -38,7 +38,9 @@ await jest("tests, on this machine's RabbitMQ", ["--ignoreProjects", "compose"])
 if (hasDocker) {
   const onBroker = ["--selectProjects", "broker", "e2e", "--testPathIgnorePatterns", HEAVY];
   await jest("broker tests on RabbitMQ 4.3 in Docker", onBroker, { BROKER_IN_DOCKER: "true" });
-} else notRun("the broker tests on RabbitMQ 4.3", "no Docker engine answers");
+} else {
+  notRun("the broker tests on RabbitMQ 4.3", "no Docker engine answers");
+}
 if (process.argv.includes("--compose")) {
   if (hasDocker) await jest("images and compose", ["--selectProjects", "compose", "--runInBand"]);
   else notRun("images and compose", "no Docker engine answers");

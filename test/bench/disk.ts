@@ -32,8 +32,9 @@ const channel = await connection.createConfirmChannel();
 await declare(channel, topology());
 const before = used();
 for (let sent = 0; sent < COUNT; sent += WINDOW) {
-  for (let each = 0; each < WINDOW; each += 1)
+  for (let each = 0; each < WINDOW; each += 1) {
     channel.publish(EMAILS_EXCHANGE, "", BODY, { persistent: true });
+  }
   await channel.waitForConfirms();
 }
 const stored = COUNT * BODY.length * QUEUES;

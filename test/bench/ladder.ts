@@ -44,7 +44,7 @@ const consuming = await probe(broker.url);
 await consuming.channel.prefetch(200);
 let allowance = 0;
 const waiting: (() => void)[] = [];
-for (const [step, queue] of queues.entries())
+for (const [step, queue] of queues.entries()) {
   await consuming.channel.consume(queue, (message) => {
     if (!message) throw new Error(`${queue} is gone`);
     const seen = times[step] as Float64Array;
@@ -60,6 +60,7 @@ for (const [step, queue] of queues.entries())
     if (step > 0) settle();
     else waiting.push(settle);
   });
+}
 while ((arrived.at(-1) ?? 0) < WAITING) {
   await sleep(TICK_MS);
   allowance = Math.min(allowance + (Number(values.rate) * TICK_MS) / 1_000, Number(values.rate));

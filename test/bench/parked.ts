@@ -78,8 +78,9 @@ while (last["left"] !== 0 && Date.now() - began < 900_000) {
   await sleep(10_000);
   last = await wholePass();
 }
-for (let since = Date.now(); system.sink.taken.length < ALL && Date.now() - since < 60_000;)
+for (let since = Date.now(); system.sink.taken.length < ALL && Date.now() - since < 60_000;) {
   await sleep(200);
+}
 await sleep(3_000);
 
 const taken = system.sink.taken.map(({ messageId }) => messageId);
@@ -93,8 +94,9 @@ console.log(
   `${ALL} parked, replayed in ${seconds} s: ${taken.length} taken, ${missing} missing, ${doubled.length} twice, ` +
     `${unflagged.length} of them not flagged, ${flagged.length} flagged; ${await counts()} parked`,
 );
-if (missing > 0 || doubled.length > 0 || (await counts()) !== "0 listed, 0 in the queue")
+if (missing > 0 || doubled.length > 0 || (await counts()) !== "0 listed, 0 in the queue") {
   fail("not each was sent once");
+}
 await system.stop();
 await broker.end();
 rmSync(dir, { recursive: true, force: true });
@@ -144,8 +146,9 @@ async function begin(selection: object, action = "replay"): Promise<void> {
   for (;;) {
     const { status, body } = await system.internal("POST", `/parked/${action}`, selection);
     if (status === 202) return;
-    if (body["code"] !== "BROKER_AWAY" && body["code"] !== "PASS_RUNNING")
+    if (body["code"] !== "BROKER_AWAY" && body["code"] !== "PASS_RUNNING") {
       fail(`no pass: ${JSON.stringify(body)}`);
+    }
     await sleep(100);
   }
 }

@@ -73,8 +73,9 @@ export class AmqpMeter {
     if (method === CONFIRM_SELECT) this.#unconfirmed.set(channel, new Map());
     if (method === PUBLISH) this.#onPublish(channel, args);
     if (method === BODY) this.#onBody(channel, args);
-    if (method === ACK || method === REJECT || method === NACK)
+    if (method === ACK || method === REJECT || method === NACK) {
       settle(this.#unsettled.get(channel), args, method !== REJECT);
+    }
     if (method === CHANNEL_CLOSE || method === CHANNEL_CLOSE_OK) this.#forget(channel);
   }
 
@@ -132,8 +133,9 @@ function scanner(skip: number, take: Take): (chunk: Buffer) => void {
       const end = at + Math.min(size, PEEK_BYTES);
       if (bytes.length < end) break;
       if (bytes[at] === METHOD_FRAME) takeMethod(bytes.subarray(at, end), take);
-      if (bytes[at] === BODY_FRAME)
+      if (bytes[at] === BODY_FRAME) {
         take(bytes.readUInt16BE(at + 1), BODY, bytes.subarray(at + FRAME_HEADER_BYTES, end));
+      }
       left = size;
     }
     rest = Buffer.from(bytes.subarray(at));

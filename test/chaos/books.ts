@@ -127,8 +127,9 @@ function judgeRepeats(
     const pairs = all.slice(1).map((later, index) => [all[index] ?? later, later] as const);
     const inside = pairs.every(([first, later]) => isInside(first, later, known, deaths));
     (inside ? sums.twiceInside : sums.twiceOutside).push(delivery);
-    if (!lines.get(delivery)?.some(({ possibleDuplicate }) => possibleDuplicate))
+    if (!lines.get(delivery)?.some(({ possibleDuplicate }) => possibleDuplicate)) {
       sums.twiceUnflagged.push(delivery);
+    }
   }
 }
 

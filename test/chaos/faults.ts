@@ -37,10 +37,11 @@ export function killsOf(hasDisk: boolean): Fault[][] {
     { name: `kill ${name}`, kills: name, strike: (context) => kill(name, context) },
   ]);
   const onFullDisk = { name: "kill logger on a full disk", kills: "logger" } as const;
-  if (hasDisk)
+  if (hasDisk) {
     kills
       .find(([first]) => first?.kills === "logger")
       ?.push({ ...onFullDisk, strike: killOnFullDisk });
+  }
   return kills;
 }
 

@@ -143,8 +143,9 @@ function read(status: number, answer: string): Pick<Sent, "outcome" | "id"> {
     const { id, outcome } = JSON.parse(answer) as { id?: string; outcome?: string };
     if (status === 202 && id !== undefined) return { outcome: "accepted", id };
     if (status === 503 && outcome === "not_accepted") return { outcome: "refused" };
-    if (status === 503 && outcome === "unknown")
+    if (status === 503 && outcome === "unknown") {
       return { outcome: "unknown", ...(id !== undefined && { id }) };
+    }
   } catch {
     // No answer of ours.
   }

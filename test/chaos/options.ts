@@ -40,8 +40,9 @@ function parse(args: string[]): Options {
     options: { emails: text, rate: text, seed: text, seconds: text, sabotage: text },
   });
   const { sabotage } = values;
-  if (sabotage !== undefined && !isSabotage(sabotage))
+  if (sabotage !== undefined && !isSabotage(sabotage)) {
     throw new Error(`--sabotage must be one of ${Object.keys(SABOTAGES).join(", ")}`);
+  }
   const seconds = sabotage === undefined ? undefined : SABOTAGED_SECONDS;
   return {
     emails: whole("emails", values.emails, DEFAULT_EMAILS),
@@ -54,8 +55,9 @@ function parse(args: string[]): Options {
 
 function whole(name: string, text: string | undefined, byDefault: number): number {
   if (text === undefined) return byDefault;
-  if (!/^\d{1,9}$/.test(text))
+  if (!/^\d{1,9}$/.test(text)) {
     throw new Error(`--${name} must be a whole number of at most nine digits`);
+  }
   return Number(text);
 }
 

@@ -54,8 +54,9 @@ const system = new ChaosSystem({ directory, root, disk }, random.fork());
 // Services, broker and disk end with this process, because Linux ends them.
 process.once("exit", () => {
   const names = readdirSync(directory);
-  for (const name of names.filter((each) => !keepsLogs || !each.endsWith(".log")))
+  for (const name of names.filter((each) => !keepsLogs || !each.endsWith(".log"))) {
     rmSync(join(directory, name), { recursive: true, force: true, maxRetries: 3 });
+  }
   if (!keepsLogs) rmSync(directory, { recursive: true });
 });
 await system.start();

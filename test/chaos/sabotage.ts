@@ -91,8 +91,9 @@ export function copySources(root: string, directory: string): void {
     const filter = (path: string) => !/\/(node_modules|test)$/.test(path);
     cpSync(join(root, part), join(directory, part), { recursive: true, filter });
   }
-  for (const file of ["package.json", "tsconfig.json"])
+  for (const file of ["package.json", "tsconfig.json"]) {
     cpSync(join(root, file), join(directory, file));
+  }
   linkModules(root, directory);
 }
 
@@ -114,10 +115,12 @@ function linkModules(root: string, directory: string): void {
     const modules = join(root, where, "node_modules");
     if (!existsSync(modules)) continue;
     mkdirSync(join(directory, where, "node_modules"), { recursive: true });
-    for (const name of readdirSync(modules).filter((each) => each !== "@wellsent"))
+    for (const name of readdirSync(modules).filter((each) => each !== "@wellsent")) {
       symlinkSync(join(modules, name), join(directory, where, "node_modules", name));
+    }
   }
   mkdirSync(join(directory, "node_modules/@wellsent"));
-  for (const name of readdirSync(join(root, "packages")))
+  for (const name of readdirSync(join(root, "packages"))) {
     symlinkSync(join(directory, "packages", name), join(directory, "node_modules/@wellsent", name));
+  }
 }

@@ -74,7 +74,7 @@ export class ChaosSystem {
       HTTP_PORT: httpPort,
       API_ANONYMOUS: "true",
     });
-    for (const name of EMAILERS)
+    for (const name of EMAILERS) {
       await this.#startService(name, {
         SMTP_URLS: relayUrl,
         MAIL_FROM: "Wellsent <post@horn.example>",
@@ -83,9 +83,11 @@ export class ChaosSystem {
         RETRY_LADDER: LADDER,
         MAX_ATTEMPTS: String(MAX_ATTEMPTS),
       });
+    }
     await this.#startService("logger", { AUDIT_DIR: this.disk?.directory ?? this.#audit });
-    for (const admin of this.#admins)
+    for (const admin of this.#admins) {
       await waitFor(`${admin} is ready`, async () => (await fetch(`${admin}/readyz`)).ok, 60_000);
+    }
   }
 
   /** Starts the broker where it was, on the data that it left. */
@@ -161,8 +163,9 @@ export class ChaosSystem {
     model.on("error", () => undefined);
     const channel = await model.createChannel();
     const names = ["emailer", "logger", "logger.held"];
-    for (const [rung, time] of LADDER.split(",").entries())
+    for (const [rung, time] of LADDER.split(",").entries()) {
       names.push(`emailer.attempt.${rung + 1}`, `emailer.wait.${time}`);
+    }
     let count = 0;
     for (const name of names) count += (await channel.checkQueue(name)).messageCount;
     await model.close();

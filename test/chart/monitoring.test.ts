@@ -101,8 +101,9 @@ describe("alerts", () => {
           .join(" "),
       );
 
-    for (const { name } of alerts())
+    for (const { name } of alerts()) {
       expect([name, ...course(name)]).toContainEqual(expect.stringMatching(/silent fires silent/));
+    }
   });
 });
 

@@ -107,7 +107,7 @@ describe.each(configurations)("the chart with %s", (_, args) => {
         owner,
         null,
       ]);
-      for (const { name, securityContext } of containersOf(spec))
+      for (const { name, securityContext } of containersOf(spec)) {
         expect([owner, name, securityContext]).toMatchObject([
           owner,
           name,
@@ -118,12 +118,13 @@ describe.each(configurations)("the chart with %s", (_, args) => {
               !args.join().includes("dev.yaml") || /rabbitmq|inbox|smoke/.test(owner),
           },
         ]);
+      }
     }
   });
 
   it("bounds every container's memory and asks for some", () => {
-    for (const { owner, spec } of podsOf(objects))
-      for (const { name, resources } of containersOf(spec))
+    for (const { owner, spec } of podsOf(objects)) {
+      for (const { name, resources } of containersOf(spec)) {
         expect([owner, name, resources]).toMatchObject([
           owner,
           name,
@@ -132,17 +133,22 @@ describe.each(configurations)("the chart with %s", (_, args) => {
             limits: { memory: expect.anything() },
           },
         ]);
+      }
+    }
   });
 
   it("puts no secret into the environment", () => {
-    for (const { owner, spec } of podsOf(objects))
-      for (const { env = [] } of containersOf(spec))
-        for (const { name, value = "" } of env)
+    for (const { owner, spec } of podsOf(objects)) {
+      for (const { env = [] } of containersOf(spec)) {
+        for (const { name, value = "" } of env) {
           expect([
             owner,
             name,
             /password|token|key|_urls?$/i.test(name) && !name.endsWith("_FILE") && value !== "",
           ]).toEqual([owner, name, false]);
+        }
+      }
+    }
   });
 
   it("selects by nothing that changes with a version", () => {
@@ -165,13 +171,14 @@ describe.each(configurations)("the chart with %s", (_, args) => {
         ({ spec }) =>
           (spec?.["podSelector"] as { matchLabels: Record<string, string> }).matchLabels,
       );
-    for (const { owner, labels } of podsOf(objects))
+    for (const { owner, labels } of podsOf(objects)) {
       expect([
         owner,
         policies.some((wanted) =>
           Object.entries(wanted).every(([key, value]) => labels[key] === value),
         ),
       ]).toEqual([owner, true]);
+    }
   });
 
   it("has names of the release only, so that two releases in a namespace do not meet", () => {

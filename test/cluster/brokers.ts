@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, kubectl, nodeOf, nodes, until } from "./kubectl.ts";
-import { acceptingAgain, describe, endPhase, RATE, send, tell } from "./load.ts";
-import type { Phase } from "./load.ts";
+import { acceptingAgain, describe, endPhase, RATE, send, tell, type Phase } from "./load.ts";
 import { rabbitmqctl, readyReplicas, RELEASE } from "./release.ts";
 
 /** How many there are in `ha.yaml`. */

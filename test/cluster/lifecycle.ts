@@ -5,8 +5,16 @@ import { join } from "node:path";
 import type { Check } from "./check.ts";
 import { expect, until } from "./kubectl.ts";
 import { askLogger, startLoad, tell } from "./load.ts";
-import { depths, freshNamespace, install, installFrom, rollback } from "./release.ts";
-import { secrets, TO_LOAD, uninstall } from "./release.ts";
+import {
+  depths,
+  freshNamespace,
+  install,
+  installFrom,
+  rollback,
+  secrets,
+  TO_LOAD,
+  uninstall,
+} from "./release.ts";
 
 const EACH = 500;
 /** Short, so that what waits comes soon; one rung is long enough to be seen on. */

@@ -1,8 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Check } from "./check.ts";
 import { expect, kubectl, nodeOf, restarts, succeeds, until } from "./kubectl.ts";
-import { acceptingAgain, AGAIN_SECONDS, IDLE, isSent, nodeContainer } from "./load.ts";
-import { runIn, send, startLoad, startPod } from "./load.ts";
+import {
+  acceptingAgain,
+  AGAIN_SECONDS,
+  IDLE,
+  isSent,
+  nodeContainer,
+  runIn,
+  send,
+  startLoad,
+  startPod,
+} from "./load.ts";
 import { freshNamespace, install, RELEASE, rolled } from "./release.ts";
 
 const SECONDS = Number(process.env["OUTAGE_SECONDS"] ?? 300);

@@ -73,8 +73,9 @@ describe("messages on the exchange emails", () => {
         POISON[(number % POISON.length) - 1]?.[1] ?? Buffer.from("x"),
         ours(),
       );
-      if (number % 100 === 0)
+      if (number % 100 === 0) {
         broker.channel.publish("emails", "", Buffer.from(JSON.stringify(good)), ours());
+      }
     }
 
     const all = async () => (await broker.depth("emailer.parked")) === parked + 1_000;

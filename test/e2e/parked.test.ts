@@ -36,10 +36,11 @@ describe("parked mail", () => {
     await park(30);
 
     const pages: Internal[] = [];
-    for (let cursor: string | null = ""; cursor !== null; cursor = nextOf(pages))
+    for (let cursor: string | null = ""; cursor !== null; cursor = nextOf(pages)) {
       pages.push(
         await system.internal("GET", `/parked?limit=12&cursor=${encodeURIComponent(cursor)}`),
       );
+    }
     const listed = pages.flatMap(({ body }) => body["parked"] as { delivery: string }[]);
 
     expect(new Set(listed.map(({ delivery }) => delivery)).size).toBe(30);
@@ -54,8 +55,9 @@ describe("parked mail", () => {
       "domain=example.com",
       "domain=elsewhere.example",
       "olderThan=3600",
-    ])
+    ]) {
       totals.push((await system.internal("GET", `/parked?${query}`)).body["total"]);
+    }
     expect(totals).toEqual([0, 30, 0, 0]);
     expect(await system.services.logger.metric("wellsent_parked_deliveries")).toBe(30);
   });

@@ -21,8 +21,9 @@ beforeEach(async () => {
       MAX_ATTEMPTS: "2",
     },
     rule: (address) => {
-      if (address.includes("gone"))
+      if (address.includes("gone")) {
         return [550, `5.1.1 <${address}>... no such user, subject "${SUBJECT}"`];
+      }
       return address.includes("later")
         ? [451, `4.2.1 ${address.toUpperCase()} is busy`]
         : undefined;
@@ -38,8 +39,9 @@ afterEach(async () => {
 
 describe("a logger with AUDIT_RECIPIENTS=hashed and AUDIT_SUBJECT=omitted", () => {
   it("leaves no address and no subject in any file or on stdout, and parked mail is found all the same", async () => {
-    for (const name of ["lovelace.well", "lovelace.gone", "lovelace.later"])
+    for (const name of ["lovelace.well", "lovelace.gone", "lovelace.later"]) {
       await system.send({ toaddr: `${name}@nowhere.example`, subject: SUBJECT, body: "." });
+    }
     await system.audited("email.failed", 1);
     await system.audited("email.parked", 1);
     await system.internal("POST", "/ledger/rebuild");
@@ -54,8 +56,9 @@ describe("a logger with AUDIT_RECIPIENTS=hashed and AUDIT_SUBJECT=omitted", () =
     expect(system.sink.taken.map(({ to }) => to)).toEqual(["lovelace.well@nowhere.example"]);
     expect(elsewhere.body["total"]).toBe(0);
     expect(JSON.stringify(found)).not.toMatch(SECRETS);
-    for (const [name, text] of everything())
+    for (const [name, text] of everything()) {
       expect([name, SECRETS.exec(text)]).toEqual([name, null]);
+    }
   });
 });
 

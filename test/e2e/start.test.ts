@@ -136,8 +136,9 @@ async function start(...args: string[]): Promise<Run> {
     env: { ...process.env, AMQP_URL: "" },
     detached: true,
   });
-  for (const stream of [program.stdout, program.stderr])
+  for (const stream of [program.stdout, program.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  }
   await waitFor(`it is ready`, () => output.includes("Ready after"), 55_000).catch(
     (error: unknown) => {
       throw new Error(output, { cause: error });

@@ -103,8 +103,9 @@ export async function peakUnder({ connections, send, status }: Attack, api: Serv
   });
   const until = performance.now() + 6_000;
   await waitFor("the answers", () => {
-    if (api.process.exitCode !== null || api.process.signalCode !== null)
+    if (api.process.exitCode !== null || api.process.signalCode !== null) {
       throw new Error("the API ended");
+    }
     const all = status > 0 && answered.every((text) => text.startsWith(`HTTP/1.1 ${status}`));
     return all || performance.now() > until;
   });

@@ -75,8 +75,9 @@ export async function spawnToExit(
 ): Promise<{ code: number | null; output: string }> {
   const child = spawnProgram(name, env, []);
   let output = "";
-  for (const stream of [child.stdout, child.stderr])
+  for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  }
   const [code] = (await once(child, "exit")) as [number | null];
   return { code, output };
 }
@@ -95,8 +96,9 @@ function spawnProgram(name: string, env: Record<string, string>, enter: readonly
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
-  if (child.exitCode !== null || child.signalCode !== null)
+  if (child.exitCode !== null || child.signalCode !== null) {
     return child.exitCode ?? child.signalCode ?? 0;
+  }
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   child.kill(signal);
   const [code, by] = await exited;

@@ -17,10 +17,12 @@ export interface Topology {
  */
 export async function declare(channel: Channel, topology: Partial<Topology>): Promise<void> {
   const { exchanges = [], queues = [], bindings = [] } = topology;
-  for (const { name, type, ...options } of exchanges)
+  for (const { name, type, ...options } of exchanges) {
     await channel.assertExchange(name, type, options);
-  for (const queue of queues)
+  }
+  for (const queue of queues) {
     await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments });
+  }
   for (const { source, destination, to, key } of bindings) {
     if (to === "queue") await channel.bindQueue(destination, source, key);
     else await channel.bindExchange(destination, source, key);

@@ -56,10 +56,12 @@ export class Publisher extends Session<PublisherOptions> {
   /** Returns the reason why a publish would be refused at this moment, or `undefined`. */
   refusal(): PublishRefused | undefined {
     if (!this.channel) return new PublishRefused("AMQP_DISCONNECTED", "The broker is down");
-    if (this.options.connection.blocked)
+    if (this.options.connection.blocked) {
       return new PublishRefused("AMQP_BLOCKED", "The broker has a memory or disk alarm");
-    if (this.#unconfirmed.size >= this.options.windowSize)
+    }
+    if (this.#unconfirmed.size >= this.options.windowSize) {
       return new PublishRefused("AMQP_WINDOW_FULL", "Too many messages wait for their confirms");
+    }
     return undefined;
   }
 
@@ -170,8 +172,9 @@ export class Publisher extends Session<PublisherOptions> {
 
 function errorOf({ returned, channelLost }: Unconfirmed, error: unknown): AppError | undefined {
   if (error instanceof PublishRefused) return error;
-  if (error && channelLost)
+  if (error && channelLost) {
     return new PublishUnknown("AMQP_CHANNEL_LOST", "The channel was lost before the confirm");
+  }
   if (error) return new PublishUnknown("AMQP_NACKED", "The broker did not store the message");
   if (returned) return new PublishRefused("AMQP_UNROUTABLE", "No queue is bound for the message");
   return undefined;

@@ -34,10 +34,12 @@ afterEach(async () => {
 
 /** Publishes messages to a queue, and declares the queue first. Each body is the number of the message. */
 async function fill(queue: string, messages: number, from = 0): Promise<void> {
-  for (const declared of queues(queue).queues)
+  for (const declared of queues(queue).queues) {
     await broker.channel.assertQueue(declared.name, { arguments: declared.arguments });
-  for (let number = from; number < from + messages; number++)
+  }
+  for (let number = from; number < from + messages; number++) {
     broker.channel.sendToQueue(queue, Buffer.from(String(number)), { persistent: true });
+  }
   await broker.channel.waitForConfirms();
 }
 
@@ -320,8 +322,9 @@ describe("Consumer after a release", () => {
 describe("Consumer with a budget of bytes", () => {
   const fillLarge = async (messages: number, bytes: number) => {
     await fill(one, 0);
-    for (let message = 0; message < messages; message += 1)
+    for (let message = 0; message < messages; message += 1) {
       broker.channel.sendToQueue(one, Buffer.alloc(bytes), { persistent: true });
+    }
     await broker.channel.waitForConfirms();
   };
 

@@ -106,7 +106,8 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
-    for (const component of this.#components.splice(0).reverse())
+    for (const component of this.#components.splice(0).reverse()) {
       await component.stop(AbortSignal.timeout(1_000));
+    }
   }
 }

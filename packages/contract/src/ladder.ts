@@ -1,5 +1,11 @@
-import { binding, deadLetter, exchange, queue } from "./declarations.ts";
-import type { Binding, QueueDeclaration } from "./declarations.ts";
+import {
+  binding,
+  deadLetter,
+  exchange,
+  queue,
+  type Binding,
+  type QueueDeclaration,
+} from "./declarations.ts";
 
 /** Waiting times before the next attempts, in seconds. The last one repeats. */
 export const DEFAULT_LADDER: readonly number[] = [10, 60, 600, 3_600];

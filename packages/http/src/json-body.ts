@@ -21,8 +21,9 @@ const CHARSETS = new Set(["utf-8", "utf8", "us-ascii", "ascii"]);
 export const requireJson: RequestHandler = (request, _response, next) => {
   const type = mediaType(request.get("Content-Type") ?? "");
   if (type?.essence !== "application/json") throw new Problem(HTTP_PROBLEMS.MEDIA_TYPE_UNSUPPORTED);
-  if (!CHARSETS.has((type.params.get("charset") ?? "utf-8").toLowerCase()))
+  if (!CHARSETS.has((type.params.get("charset") ?? "utf-8").toLowerCase())) {
     throw new Problem(HTTP_PROBLEMS.CHARSET_UNSUPPORTED);
+  }
   next();
 };
 
@@ -61,13 +62,16 @@ export function parseJsonBody(valuesMax = VALUES_MAX): RequestHandler {
 
 /** Content codings and expectations are not case-sensitive (RFC 9110 §8.4.1, §10.1.1). */
 function refuseByHead(request: Request, limitBytes: number): void {
-  if (Number(request.get("Content-Length") ?? 0) > limitBytes)
+  if (Number(request.get("Content-Length") ?? 0) > limitBytes) {
     throw new Problem(HTTP_PROBLEMS.BODY_TOO_LARGE);
+  }
   const codings = (request.get("Content-Encoding") ?? "").toLowerCase().split(",");
-  if (codings.some((coding) => !["", "identity"].includes(coding.trim())))
+  if (codings.some((coding) => !["", "identity"].includes(coding.trim()))) {
     throw new Problem(HTTP_PROBLEMS.ENCODING_UNSUPPORTED);
-  if ((request.get("Expect") ?? "100-continue").toLowerCase() !== "100-continue")
+  }
+  if ((request.get("Expect") ?? "100-continue").toLowerCase() !== "100-continue") {
     throw new Problem(HTTP_PROBLEMS.EXPECTATION_UNKNOWN);
+  }
 }
 
 /** A body that is being received, in one buffer that grows: a client may send a body in chunks of one byte. */
@@ -94,8 +98,9 @@ class IncomingBody implements PooledBody {
       else this.evict();
     });
     this.#request.once("end", () => this.#received.resolve(this.#buffer.subarray(0, this.#length)));
-    for (const event of ["error", "close"])
+    for (const event of ["error", "close"]) {
       this.#request.once(event, () => this.#fail(new Problem(HTTP_PROBLEMS.REQUEST_MALFORMED)));
+    }
     return this.#received.promise;
   }
 

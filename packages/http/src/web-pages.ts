@@ -10,11 +10,13 @@ import { HTTP_PROBLEMS } from "./problems.ts";
 export function refuseWebPages(onLoopback: boolean): RequestHandler {
   return (request, _response, next) => {
     const host = request.get("Host");
-    if (onLoopback && host !== undefined && !isLoopback(`http://${host}`))
+    if (onLoopback && host !== undefined && !isLoopback(`http://${host}`)) {
       throw new Problem(HTTP_PROBLEMS.HOST_REFUSED);
+    }
     const origin = request.get("Origin");
-    if (origin !== undefined && !isLoopback(origin))
+    if (origin !== undefined && !isLoopback(origin)) {
       throw new Problem(HTTP_PROBLEMS.ORIGIN_REFUSED);
+    }
     next();
   };
 }

@@ -71,8 +71,9 @@ describe("bodies without an end", () => {
   it("do not block others: the oldest are evicted", async () => {
     const port = await start();
     const slow = Array.from({ length: 400 }, () => connectRaw(port));
-    for (const { socket } of slow)
+    for (const { socket } of slow) {
       socket.write(`${HEAD}Content-Length: 65000\r\n\r\n${"x".repeat(64_000)}`);
+    }
     const refused = () => slow.filter((client) => client.received().includes("BODIES_FULL")).length;
     await waitFor("a full pool", () => refused() > 100);
 
@@ -92,8 +93,9 @@ describe("bodies without an end", () => {
     const port = await start();
     const before = process.memoryUsage().rss;
     const clients = Array.from({ length: 20 }, () => connectRaw(port));
-    for (const { socket } of clients)
+    for (const { socket } of clients) {
       socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n${"1\r\n \r\n".repeat(60_000)}`);
+    }
     const end = "2\r\n{}\r\n0\r\n\r\n";
     for (const { socket } of clients) socket.write(end);
 

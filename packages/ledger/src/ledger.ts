@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, describe, settlesWithin, TransientError } from "@wellsent/runtime";
-import type { Check, Component, Log } from "@wellsent/runtime";
+import {
+  codeOf,
+  describe,
+  settlesWithin,
+  TransientError,
+  type Check,
+  type Component,
+  type Log,
+} from "@wellsent/runtime";
 import type { AuditFiles } from "./audit-files.ts";
 import type { LedgerEvent, LedgerStore, ParkedFilter, Position, Span, Status } from "./store.ts";
 
@@ -74,8 +81,9 @@ export class Ledger implements Component {
       await this.#options.store.add({ events, span, keptSince: this.#options.keptSince() });
     } catch (error) {
       const code = codeOf(error);
-      if (DISK_TROUBLES.includes(code))
+      if (DISK_TROUBLES.includes(code)) {
         throw new TransientError(code, "The ledger cannot be written", { cause: error });
+      }
       this.#broke(error);
     }
   }

@@ -30,8 +30,9 @@ describe("the files of a ledger in SQLite", () => {
       const { store, directory } = await open();
       await store.add({ events: [event("email.sent", 0)], keptSince: 0 });
 
-      for (const suffix of ["", "-wal", "-shm"])
+      for (const suffix of ["", "-wal", "-shm"]) {
         expect(statSync(join(directory, LEDGER_FILE + suffix)).mode & 0o777).toBe(0o640);
+      }
     } finally {
       process.umask(before);
     }

@@ -84,8 +84,9 @@ export async function startSink({
         const raw = await text(stream);
         for (const { address } of session.envelope.rcptTo) received.add(address);
         await sleep(delayMs, undefined, { ref: false });
-        for (const { address } of session.envelope.rcptTo)
+        for (const { address } of session.envelope.rcptTo) {
           taken.push({ to: address, raw, messageId: idIn(raw) });
+        }
         return `2.0.0 taken as ${taken.length}`;
       };
       // A client that is killed ends the stream with an error.

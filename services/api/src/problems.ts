@@ -40,9 +40,11 @@ export const PROBLEMS = {
 export function publishProblem(error: unknown, id?: string): Problem | undefined {
   const code = codeOf(error);
   const kind = code in PROBLEMS ? PROBLEMS[code as keyof typeof PROBLEMS] : PROBLEMS.UNEXPECTED;
-  if (error instanceof PublishRefused)
+  if (error instanceof PublishRefused) {
     return new Problem(kind, { outcome: "not_accepted", cause: error });
-  if (error instanceof PublishUnknown)
+  }
+  if (error instanceof PublishUnknown) {
     return new Problem(kind, { outcome: "unknown", ...(id && { id }), cause: error });
+  }
   return undefined;
 }

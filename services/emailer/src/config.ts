@@ -1,6 +1,15 @@
 import { hostname, networkInterfaces } from "node:os";
-import { commonConfig, commonVariables, readEnv, secretReader, type Env } from "@wellsent/runtime";
-import { count, integer, milliseconds, SECRET } from "@wellsent/runtime";
+import {
+  commonConfig,
+  commonVariables,
+  readEnv,
+  secretReader,
+  count,
+  integer,
+  milliseconds,
+  SECRET,
+  type Env,
+} from "@wellsent/runtime";
 import { parseAddress } from "@wellsent/contract";
 import * as z from "zod";
 import { ehloNameOf, isEhloName } from "./relay/ehlo-name.ts";

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { declare } from "@wellsent/amqp";
-import { attemptOf, attemptQueues, EMAILER_QUEUE } from "@wellsent/contract";
-import { ladder, topology } from "@wellsent/contract";
+import { attemptOf, attemptQueues, EMAILER_QUEUE, ladder, topology } from "@wellsent/contract";
 import {
   createVhost,
   deleteVhost,
@@ -121,8 +120,9 @@ async function publishAndReject(): Promise<void> {
 
 function publish(count: number): void {
   published += count;
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
     broker.channel.publish("emails", "", Buffer.from("{}"), { persistent: true });
+  }
 }
 
 async function moveDown(queue: string): Promise<void> {

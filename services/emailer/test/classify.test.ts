@@ -28,8 +28,9 @@ const COMMANDS: Record<Phase, string> = {
 function faultAt(at: string, response: string): Fault {
   const number = Number(/^\d+/.exec(response)?.[0] ?? NaN) || undefined;
   const replied = { response, ...(number !== undefined && { responseCode: number }) };
-  if (at === "before MAIL")
+  if (at === "before MAIL") {
     return { code: "EPROTOCOL", command: "EHLO", ...replied, begun: false, bodyRead: false };
+  }
   const code = at === "dot" ? "EMESSAGE" : "EENVELOPE";
   return { code, command: COMMANDS[at as Phase], ...replied, begun: true, bodyRead: at === "dot" };
 }

@@ -46,7 +46,9 @@ function setUp(known?: Known | Known[], relay = () => Promise.resolve(), paused 
         const outcome = JSON.parse(publication.body.toString()) as Outcome;
         recorded.push([outcome.kind, outcome.possibleDuplicate]);
         attempts.push(outcome.attempt);
-      } else published.push(publication);
+      } else {
+        published.push(publication);
+      }
       return Promise.resolve();
     },
   };

@@ -6,9 +6,8 @@ import { join } from "node:path";
 import type { Log } from "@wellsent/runtime";
 import { waitFor } from "@wellsent/testing";
 import { Registry } from "prom-client";
-import { loadConfig } from "../src/config.ts";
+import { loadConfig, type RelayConfig } from "../src/config.ts";
 import { createEmailerMetrics } from "../src/metrics.ts";
-import type { RelayConfig } from "../src/config.ts";
 import { Relays, type SendOptions } from "../src/relay/relays.ts";
 import { TIMEOUTS, type Timeouts } from "../src/relay/timeouts.ts";
 import {
@@ -711,8 +710,9 @@ describe("a relay's rate", () => {
 
     await sendMany(relays, count);
 
-    for (const phase of ["MAIL", "dot"] as const)
+    for (const phase of ["MAIL", "dot"] as const) {
       expect(mostIn(periodMs, at(relay, phase))).toBeLessThanOrEqual(most);
+    }
     expect(relay.taken).toHaveLength(count);
   });
 

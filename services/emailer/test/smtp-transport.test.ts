@@ -5,8 +5,14 @@ import type { Sent } from "../src/relay/smtp-fault.ts";
 import { SmtpTransport } from "../src/relay/smtp-transport.ts";
 import { TIMEOUTS, type Timeouts } from "../src/relay/timeouts.ts";
 import type { RelayConfig } from "../src/config.ts";
-import { startScriptedRelay, WELL } from "./scripted-relay.ts";
-import type { Behaviour, Phase, Script, ScriptedRelay } from "./scripted-relay.ts";
+import {
+  startScriptedRelay,
+  WELL,
+  type Behaviour,
+  type Phase,
+  type Script,
+  type ScriptedRelay,
+} from "./scripted-relay.ts";
 import { mailTo, relayAt, until } from "./support.ts";
 
 const ADA = mailTo("ada@example.com");
@@ -194,9 +200,8 @@ describe("SmtpTransport", () => {
   });
 
   it("sends nothing as a stranger to a relay that does not offer AUTH", async () => {
-    const { transport, relay } = await start((at) =>
-      at === "EHLO" ? "250 relay.example" : at === "AUTH" ? "502 5.5.1 what" : undefined,
-    );
+    const replies: Record<string, string> = { EHLO: "250 relay.example", AUTH: "502 5.5.1 what" };
+    const { transport, relay } = await start((at) => replies[at]);
 
     const fault = faultOf(await transport.send(ADA, LONG, live));
 

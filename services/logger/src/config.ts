@@ -1,5 +1,14 @@
-import { commonConfig, commonVariables, readEnv, type Env } from "@wellsent/runtime";
-import { count, integer, port, SECRET, secretReader } from "@wellsent/runtime";
+import {
+  commonConfig,
+  commonVariables,
+  readEnv,
+  count,
+  integer,
+  port,
+  SECRET,
+  secretReader,
+  type Env,
+} from "@wellsent/runtime";
 import * as z from "zod";
 
 const FILE_MAX_BYTES = 100 * 1_024 * 1_024;

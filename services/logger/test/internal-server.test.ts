@@ -185,10 +185,11 @@ describe("the internal port", () => {
     ]);
 
     release(undefined);
-    for (const { status, text } of answers)
+    for (const { status, text } of answers) {
       expect([status, JSON.parse(text)]).toEqual([
         503,
         expect.objectContaining({ code: "LEDGER_BROKEN" }),
       ]);
+    }
   });
 });

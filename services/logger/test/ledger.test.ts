@@ -255,8 +255,9 @@ describe("a ledger that is being built", () => {
     await waitFor("a part", async () => (await answerOf(DELIVERY)).last === "email.parked");
 
     expect(await answerOf(DELIVERY)).toEqual({ ...answer("email.parked"), whole: false });
-    for (const ask of questions)
+    for (const ask of questions) {
       await expect(ask()).rejects.toMatchObject({ code: "LEDGER_BROKEN" });
+    }
     expect(await parked()).toEqual([]);
     expect(await oldestWaiting(ledger)).toBeNaN();
     building.resolve(undefined);

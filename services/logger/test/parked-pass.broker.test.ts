@@ -26,8 +26,9 @@ beforeEach(async () => {
   await logger.channel.consume("logger", (query) => {
     if (!query) return;
     logger.channel.ack(query);
-    if ((unanswered -= 1) < 0)
+    if ((unanswered -= 1) < 0) {
       logger.channel.sendToQueue(String(query.properties.replyTo), Buffer.from("{}"));
+    }
   });
 });
 
@@ -137,11 +138,12 @@ async function pass(decide: Decide, selects: (id: string) => boolean = () => tru
 }
 
 async function park(...ids: string[]): Promise<void> {
-  for (const messageId of ids)
+  for (const messageId of ids) {
     logger.channel.sendToQueue("emailer.parked", Buffer.from("{}"), {
       messageId,
       persistent: true,
     });
+  }
   await logger.channel.waitForConfirms();
 }
 

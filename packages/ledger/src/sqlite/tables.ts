@@ -1,6 +1,15 @@
 import type { EventKind } from "@wellsent/contract";
-import type { Batch, DeliveryRecord, EmailRecord, LedgerEvent, ParkedDelivery } from "../store.ts";
-import type { ParkedFilter, ParkedPage, Position, Status } from "../store.ts";
+import type {
+  Batch,
+  DeliveryRecord,
+  EmailRecord,
+  LedgerEvent,
+  ParkedDelivery,
+  ParkedFilter,
+  ParkedPage,
+  Position,
+  Status,
+} from "../store.ts";
 import { DatabaseFile, removeDatabase, type Row } from "./file.ts";
 import * as ask from "./queries.ts";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.ts";

@@ -48,15 +48,18 @@ export class QueueMonitor extends Session<QueueMonitorOptions> {
   /** Returns why a send would be refused at this moment, or `undefined`. */
   refusal(): PublishRefused | undefined {
     const { emailerQueueMax, queuesMaxBytes } = this.options;
-    if (!this.channel || performance.now() - this.#verifiedAt > this.#times.staleMs)
+    if (!this.channel || performance.now() - this.#verifiedAt > this.#times.staleMs) {
       return new PublishRefused("TOPOLOGY_UNVERIFIED", "The queues are not verified");
-    if (this.#depth >= emailerQueueMax)
+    }
+    if (this.#depth >= emailerQueueMax) {
       return new PublishRefused(
         "QUEUE_FULL",
         "The queue emailer has reached its limit of messages",
       );
-    if (this.#bytes >= queuesMaxBytes)
+    }
+    if (this.#bytes >= queuesMaxBytes) {
       return new PublishRefused("QUEUE_BYTES_FULL", "The queues have reached their limit of bytes");
+    }
     return undefined;
   }
 

@@ -1,7 +1,14 @@
 import { declare, type ConfirmChannel } from "@wellsent/amqp";
-import { attemptQueue, attemptQueues, isAttemptQueue, retryBindings } from "@wellsent/contract";
-import { LADDER_QUEUE, RETRY_EXCHANGE, RETRY_SPARE_EXCHANGE } from "@wellsent/contract";
-import type { Binding } from "@wellsent/contract";
+import {
+  attemptQueue,
+  attemptQueues,
+  isAttemptQueue,
+  retryBindings,
+  LADDER_QUEUE,
+  RETRY_EXCHANGE,
+  RETRY_SPARE_EXCHANGE,
+  type Binding,
+} from "@wellsent/contract";
 
 /**
  * Makes a schedule the ladder's. A broker does not tell its bindings, so a message in `emailer.ladder` notes those that

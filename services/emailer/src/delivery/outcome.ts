@@ -58,8 +58,9 @@ export function conclude(
       return { kind: "email.parked", reason: "SENDER_REFUSED" };
     case "ambiguous":
     case "deferred":
-      if (!isLast && !(isAmbiguous && onAmbiguous === "park"))
+      if (!isLast && !(isAmbiguous && onAmbiguous === "park")) {
         return { kind: "email.deferred", ...(reason && { reason }) };
+      }
       return { kind: "email.parked", reason: isAmbiguous ? "AMBIGUOUS" : "ATTEMPTS_EXHAUSTED" };
   }
 }

@@ -1,8 +1,14 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { Ledger, Span } from "@wellsent/ledger";
-import { codeOf, describe } from "@wellsent/runtime";
+import {
+  codeOf,
+  describe,
+  type Check,
+  type Component,
+  type Fault,
+  type Log,
+} from "@wellsent/runtime";
 import type { FlowControl } from "@wellsent/amqp";
-import type { Check, Component, Fault, Log } from "@wellsent/runtime";
 import type { AuditLine } from "./line.ts";
 import type { AuditLog } from "./log.ts";
 import type { LoggerMetrics } from "../metrics.ts";
@@ -110,8 +116,9 @@ export class GroupCommit implements Component {
     const code = codeOf(error);
     this.#fault = { reason: `audit log: ${code}`, blocks: false };
     metrics.writeErrors.inc({ code });
-    if (attempt % SAY_EVERY === 1)
+    if (attempt % SAY_EVERY === 1) {
       log.error("audit log in trouble, trying again", { attempt, ...describe(error) });
+    }
     if (attempt === 1) flow.pause(HOLDER);
     // One failure may be a hiccup; a longer trouble must not keep hundreds of emails in memory.
     if (attempt === 2) flow.release();

@@ -1,6 +1,15 @@
-import { deliveryIdSchema, emailIdSchema, EVENT_KINDS } from "@wellsent/contract";
-import { formatDeliveryId, parseDeliveryId, recipientsOf, timeOfEmailId } from "@wellsent/contract";
-import type { DeliveryId, Email, Outcome } from "@wellsent/contract";
+import {
+  deliveryIdSchema,
+  emailIdSchema,
+  EVENT_KINDS,
+  formatDeliveryId,
+  parseDeliveryId,
+  recipientsOf,
+  timeOfEmailId,
+  type DeliveryId,
+  type Email,
+  type Outcome,
+} from "@wellsent/contract";
 import * as z from "zod";
 
 /** One line of the audit log: one event of one delivery. Every line has every key; what is not known is null. */

@@ -123,8 +123,9 @@ export class AuditLog implements AuditFiles {
   expire(): Promise<void> {
     const expire = async () => {
       // On an idle system the present file grows old too.
-      if (this.#file && !this.#file.isTorn() && this.#isOld(this.#file.name))
+      if (this.#file && !this.#file.isTorn() && this.#isOld(this.#file.name)) {
         this.#file = undefined;
+      }
       for (const name of await this.#names()) {
         if (this.#isOld(name) && name !== this.#file?.name) await this.#delete(name);
       }
@@ -150,8 +151,9 @@ export class AuditLog implements AuditFiles {
   async #delete(file: string): Promise<void> {
     const { log } = this.#options;
     try {
-      if (await this.#deleteButParked(this.#path(file)))
+      if (await this.#deleteButParked(this.#path(file))) {
         log.info("audit file deleted after its retention", { file });
+      }
     } catch (error) {
       log.warn("audit file not deleted", { file, ...describe(error) });
     }
@@ -169,8 +171,9 @@ export class AuditLog implements AuditFiles {
       for (const text of texts) if (await this.#isOfParked(text)) kept.push(`${text}\n`);
     }
     if (kept.length < count || count === 0) await this.#options.forgetFile(basename(path));
-    if (kept.length === 0) await unlink(path);
-    else if (kept.length < count) {
+    if (kept.length === 0) {
+      await unlink(path);
+    } else if (kept.length < count) {
       await writeFile(`${path}.kept`, kept, { mode: MODE, flush: true });
       await rename(`${path}.kept`, path);
     }

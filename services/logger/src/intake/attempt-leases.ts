@@ -57,8 +57,9 @@ export class AttemptLeases {
     if (holder === undefined) return { leased: false, possibleDuplicate: false };
     const lease = this.#leases.get(delivery);
     const isOthers = lease !== undefined && lease.holder !== holder && lease.until > 0;
-    if (isOthers && lease.until >= this.#now() - lateMs)
+    if (isOthers && lease.until >= this.#now() - lateMs) {
       return { leased: true, possibleDuplicate: lease.isUnresolved };
+    }
     const isUnresolved = isOthers || lease?.isUnresolved === true;
     if (acquire) this.#set(delivery, holder, isUnresolved);
     return { leased: false, possibleDuplicate: isUnresolved };

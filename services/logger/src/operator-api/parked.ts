@@ -1,7 +1,12 @@
 import { jsonContent, parseJsonBody, readBody, schemaRef, type Route } from "@wellsent/http";
 import type { Action } from "../parked/decide.ts";
-import { listParked, pageSchema, selectionSchema, selects } from "../parked/list.ts";
-import type { ListOptions } from "../parked/list.ts";
+import {
+  listParked,
+  pageSchema,
+  selectionSchema,
+  selects,
+  type ListOptions,
+} from "../parked/list.ts";
 import type { ParkedPasses } from "../parked/pass.ts";
 import { PROBLEMS } from "./problems.ts";
 import { read } from "./read.ts";

@@ -16,8 +16,9 @@ export const PROBLEMS = {
 
 /** Returns the problem document for an error of the other rooms, or `undefined` if the error is unexpected. */
 export function explain(error: unknown): Problem | undefined {
-  if (error instanceof PublishRefused || error instanceof PublishUnknown)
+  if (error instanceof PublishRefused || error instanceof PublishUnknown) {
     return new Problem(PROBLEMS.BROKER_AWAY, { detail: error.message, cause: error });
+  }
   const code = codeOf(error);
   if (!(error instanceof AppError) || !(code in PROBLEMS)) return undefined;
   const kind = PROBLEMS[code as keyof typeof PROBLEMS];

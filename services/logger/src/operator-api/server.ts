@@ -76,8 +76,9 @@ function requireToken(token: () => string): RequestHandler {
   return (request, _response, next) => {
     const wanted = token();
     const given = bearerToken(request.get("Authorization")) ?? "";
-    if (wanted === "" || !isSameHash(hashToken(given), hashToken(wanted)))
+    if (wanted === "" || !isSameHash(hashToken(given), hashToken(wanted))) {
       throw new Problem(PROBLEMS.TOKEN_INVALID, { headers: BEARER_CHALLENGE });
+    }
     next();
   };
 }

@@ -1,9 +1,19 @@
 import { copyOf, type Delivery, type Publication, type Publisher } from "@wellsent/amqp";
 import type { Ledger } from "@wellsent/ledger";
-import { ENTRY_EXCHANGE, MAYBE_DUPLICATE, PARKED_WHOLE, REPLAY_KEY } from "@wellsent/contract";
-import { formatDeliveryId, parseDeliveryId, readEmail, recipientsOf } from "@wellsent/contract";
-import { toOutcomeMessage } from "@wellsent/contract";
-import type { Answer, DeliveryId, Outcome } from "@wellsent/contract";
+import {
+  ENTRY_EXCHANGE,
+  MAYBE_DUPLICATE,
+  PARKED_WHOLE,
+  REPLAY_KEY,
+  formatDeliveryId,
+  parseDeliveryId,
+  readEmail,
+  recipientsOf,
+  toOutcomeMessage,
+  type Answer,
+  type DeliveryId,
+  type Outcome,
+} from "@wellsent/contract";
 
 /** Longer than an emailer holds a delivery: what was accepted after a replay and ended so long ago has overtaken nothing. */
 const UNHEARD_MS = 900_000;
@@ -72,8 +82,9 @@ function deliveriesOf(message: Parked): DeliveryId[] {
 async function judge(id: DeliveryId, resting: Lasts, ledger: Known): Promise<Verdict | "again"> {
   const next = await ledger.wholeStatusOf(formatDeliveryId(nextOf(id)));
   const { last } = await ledger.wholeStatusOf(formatDeliveryId(id));
-  if (next.last !== null)
+  if (next.last !== null) {
     return next.last === "email.accepted" ? judgeUnheard(next.time, ledger) : "settled";
+  }
   // Acceptance is recorded long before parking: an unknown delivery was forgotten after its retention.
   if (resting.includes(last) || last === null) return "done";
   // An emailer died between parking its copy and reporting that; another one has the delivery now.

@@ -1,8 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Publisher } from "@wellsent/amqp";
 import { codeOf, settlesWithin, TransientError, type Log } from "@wellsent/runtime";
-import { crashesOf, newId, PARKED_PASS_QUEUE, PARKED_QUEUE } from "@wellsent/contract";
-import { OUTCOMES_EXCHANGE, QUERY_KEY, QUERY_TYPE, REPLY_QUEUE } from "@wellsent/contract";
+import {
+  crashesOf,
+  newId,
+  PARKED_PASS_QUEUE,
+  PARKED_QUEUE,
+  OUTCOMES_EXCHANGE,
+  QUERY_KEY,
+  QUERY_TYPE,
+  REPLY_QUEUE,
+} from "@wellsent/contract";
 import type { Action, Decide, Parked, Verdict } from "./decide.ts";
 
 const PREFETCH = 100;
@@ -48,8 +56,9 @@ export function createPasses({ publisher, decide, log }: PassOptions) {
     progress: (): Progress | undefined => progress,
     /** Begins a pass. @throws {TransientError} PASS_RUNNING, BROKER_AWAY */
     begin: (action: Action, selects: Selects): Progress => {
-      if (progress?.state === "running")
+      if (progress?.state === "running") {
         throw new TransientError("PASS_RUNNING", "Another pass is running");
+      }
       if (!publisher.channel) throw new TransientError("BROKER_AWAY", "The broker is away");
       const pass = new Pass(publisher.channel, action, selects, decide);
       void pass.run().then(async (): Promise<void> => {
