@@ -26,10 +26,10 @@ export const SABOTAGES = {
   /** The client gets its 202 before the broker has the email. */
   "early-202": {
     file: "services/api/src/send/route.ts",
-    from: `    await publish({ ...message, ...way }).catch((error: unknown) => {
+    from: `    await publish({ ...message, ...address }).catch((error: unknown) => {
       throw publishProblem(error, id) ?? error;
     });`,
-    to: `    void publish({ ...message, ...way }).catch(() => undefined);
+    to: `    void publish({ ...message, ...address }).catch(() => undefined);
     void publishProblem;`,
     caughtBy: "lost",
   },

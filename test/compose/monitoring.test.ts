@@ -56,7 +56,7 @@ describe("Prometheus", () => {
     );
 
     const pools = targets.map(({ scrapePool }) => scrapePool).sort();
-    expect(pools).toEqual(["wellsent", "wellsent", "wellsent", "rabbitmq", "rabbitmq-queues"]);
+    expect(pools).toEqual(["rabbitmq", "rabbitmq-queues", "wellsent", "wellsent", "wellsent"]);
   });
 
   it("loads all the rules, and none fails", async () => {

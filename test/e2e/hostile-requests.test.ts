@@ -14,6 +14,7 @@ const WORST = [
   "a name of 6 MB",
   "emails of 60 kB",
   "unfinished bodies of 65 kB",
+  "chunks of one byte",
 ];
 
 describe("an API with the memory that the chart gives it", () => {
