@@ -38,7 +38,7 @@ ${Object.entries<z.ZodType>(relayOptions.shape)
 
 Without \`tls\`, STARTTLS and a good certificate are required where there is a \`ca\`, or a password that does not go
 over loopback; elsewhere TLS is opportunistic. User and password are read again at each connect, from the
-\`passwordFile\` or \`SMTP_URLS_FILE\`; whatever else changes needs a restart. No second (or minute) at a relay ever
+\`passwordFile\` or \`SMTP_URLS_FILE\`; every other change needs a restart. No second (or minute) at a relay ever
 sees more mails than the \`rate\`; no more deliveries are taken from the broker than pass in ten minutes. \`connections\`
 and \`rate\` hold for all emailers together where \`SMTP_SHARED_BY\` says how many there can be, as the Helm chart does.
 `;

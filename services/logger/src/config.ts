@@ -39,7 +39,7 @@ export const variables = z
       .default(8_388_608)
       .describe("Bytes of bodies in flight at which no more messages are taken"),
     INTERNAL_HOST: z.string().default("::").describe("Address of the internal port"),
-    INTERNAL_PORT: port(9465, "Serves parked mail and the brake to operators"),
+    INTERNAL_PORT: port(9465, "Serves parked mail and the pause to operators"),
     INTERNAL_TOKEN: secret("What they must bring; without one the port stays closed"),
     PREFETCH: count(1, 2_000, 500, "Most deliveries in flight, about the size of a group commit"),
   })
