@@ -3,25 +3,25 @@ import { readRefusal } from "./smtp-reply.ts";
 
 export type { Verdict } from "./reply-rules.ts";
 
-/** What nodemailer reports of a mail that was not taken. */
+/** Why a mail was not taken, as the SMTP client reports it. */
 export interface Fault {
-  /** nodemailer's code, such as ECONNECTION. */
+  /** The SMTP client's code, such as ECONNECTION. */
   code: string;
   /** The system's own, such as ECONNREFUSED or DEPTH_ZERO_SELF_SIGNED_CERT, where it gave one. */
   cause?: string;
   /** The phase: CONN, EHLO, STARTTLS, AUTH …, MAIL FROM, RCPT TO, DATA (the final dot too), API. */
   command: string;
-  /** The number that the relay's reply begins with, of whatever length; absent where it begins with none. */
+  /** The number at the beginning of the relay's reply, of any length; absent if there is none. */
   responseCode?: number;
   /** The relay's whole reply, if it gave one. */
   response?: string;
-  /** Whether MAIL was sent: what comes before has nothing to do with the mail. */
+  /** Whether MAIL was sent: an earlier fault does not concern the mail. */
   begun: boolean;
   /** Whether the whole body was handed to the connection, so that the final dot may have reached the relay. */
   bodyRead: boolean;
 }
 
-/** A relay's trouble. */
+/** Why a relay is down. */
 export interface Trouble {
   /** For logs and readiness. */
   reason: string;
@@ -34,14 +34,14 @@ export interface Trouble {
 /** The code of an error that has none. */
 export const UNKNOWN = "UNKNOWN";
 
-/** nodemailer's codes for what is the message's own fault, found out before the relay was asked. */
+/** Codes of faults in the message itself, found before it was sent. */
 const UNSENDABLE = /^E(ENVELOPE|MESSAGE|STREAM|MAXRECIPIENTS|FILEACCESS|URLACCESS|FETCH)$/;
 /** RFC 4954 §6: authentication required, too weak, refused, or only over TLS. */
 const AUTHENTICATION = [530, 534, 535, 538];
 /** Before MAIL, "closing", and "for now" because of load or policy, ask for fewer connections. */
 const TOO_MUCH = /^(421|4\d\d[ -]4\.(3\.2|7\.))/;
 
-// The rows of docs/relays.md for what is no refusal of a mail that the relay was asked to take.
+// The rows of docs/relays.md that are not a relay's refusal of a mail.
 const UNSENDABLE_RULE: Rule = { name: "unsendable", verdict: "failed" };
 const IN_DOUBT: Rule = { name: "in doubt", verdict: "ambiguous" };
 const BEFORE_MAIL: Rule = { name: "before MAIL", verdict: "relay" };
@@ -86,8 +86,8 @@ export function isAuthRefused(fault: Fault): boolean {
 }
 
 /**
- * Whether a relay's trouble may be one mail's: the relay named it after it had heard whose mail it is, or the connection
- * broke meanwhile; or it came to nothing for a reason that nodemailer does not know.
+ * Whether a fault of the relay may be caused by one mail: the relay reported it after MAIL, the connection broke after MAIL,
+ * or the error is unknown.
  */
 export function isOfOneMail(fault: Fault): boolean {
   const phase = phaseOf(fault);
@@ -130,7 +130,7 @@ function explainStatus(fault: Fault): string {
   return status === "" ? "" : ` (${Math.floor(code / 100)}.${status})`;
 }
 
-/** nodemailer reports every lost connection as CONN. */
+/** The phase in words, for logs and readiness. */
 function explainPhase(fault: Fault): string {
   const { command, begun, bodyRead } = fault;
   if (phaseOf(fault) === "dot" || bodyRead) return "the final dot";
@@ -146,7 +146,7 @@ function lostRule(fault: Fault): Rule {
   return isStall(fault) ? SILENCE : LOST;
 }
 
-/** What a reply is to; undefined where that is not known, and before MAIL. */
+/** The phase that a reply answers; undefined before MAIL, and where it is not known. */
 function phaseOf({ code, command, bodyRead }: Fault): Phase | undefined {
   switch (command) {
     case "MAIL FROM":
@@ -154,7 +154,7 @@ function phaseOf({ code, command, bodyRead }: Fault): Phase | undefined {
     case "RCPT TO":
       return bodyRead ? undefined : "RCPT";
     case "DATA":
-      // A relay may refuse a body before it has all of it. nodemailer calls that EMESSAGE, and what precedes EENVELOPE.
+      // A relay may refuse a body before it has all of it: that is EMESSAGE. A refusal before the body is EENVELOPE.
       return bodyRead || code === "EMESSAGE" ? "dot" : "DATA";
     default:
       return undefined;
